@@ -1,0 +1,132 @@
+/** Every setting: name, default, meaning. The only reader of `process.env`. Precedence: flag, environment, default. */
+import { resolve } from 'node:path'
+import { ConductorError } from '@maestro/contract'
+
+interface Setting<T> {
+  /** Environment variable. */
+  env: string
+  /** Command-line flag, where there is one. */
+  flag?: string
+  meaning: string
+  default: T
+  parse(text: string): T
+}
+
+const text = (env: string, fallback: string, meaning: string, flag?: string): Setting<string> => ({
+  env,
+  meaning,
+  default: fallback,
+  parse: value => value,
+  ...(flag ? { flag } : {}),
+})
+const list = (env: string, meaning: string): Setting<string[]> => ({
+  env,
+  meaning,
+  default: [],
+  parse: value =>
+    value
+      .split(',')
+      .map(part => part.trim())
+      .filter(Boolean),
+})
+const integer = (env: string, fallback: number, min: number, max: number, meaning: string, flag?: string): Setting<number> => ({
+  env,
+  meaning,
+  default: fallback,
+  parse: value => {
+    const number = Number(value)
+    if (!Number.isInteger(number) || number < min || number > max) {
+      throw new ConductorError(
+        'config_invalid',
+        `${env} must be a whole number from ${min} to ${max}, not ${JSON.stringify(value)}.`,
+      )
+    }
+    return number
+  },
+  ...(flag ? { flag } : {}),
+})
+const choice = <T extends string>(env: string, fallback: T, options: readonly T[], meaning: string): Setting<T> => ({
+  env,
+  meaning,
+  default: fallback,
+  parse: value => {
+    if (!options.includes(value as T))
+      throw new ConductorError('config_invalid', `${env} must be one of ${options.join(', ')}, not ${JSON.stringify(value)}.`)
+    return value as T
+  },
+})
+
+const MiB = 1024 * 1024
+
+export const settings = {
+  port: integer('MAESTRO_PORT', 8460, 0, 65_535, 'Port to listen on; 0 takes any free one.', 'port'),
+  host: text('MAESTRO_HOST', '127.0.0.1', 'Address to listen on.'),
+  data: text('MAESTRO_DATA', '.maestro', 'Folder for the database, bundles, recordings and keys.', 'data'),
+  databaseUrl: text('DATABASE_URL', '', 'PostgreSQL ≥ 15 to use instead of one of our own.'),
+  database: choice(
+    'MAESTRO_DATABASE',
+    'auto',
+    ['auto', 'system', 'embedded'] as const,
+    'Without DATABASE_URL: which PostgreSQL to run. auto takes a system one ≥ 15, then the embedded one; a data folder keeps what made it.',
+  ),
+  driver: choice(
+    'MAESTRO_DRIVER',
+    'auto',
+    ['auto', 'bubblewrap', 'process'] as const,
+    'Sandbox driver. auto takes bubblewrap where it works; process isolates nothing and must be asked for.',
+  ),
+  sandboxesMax: integer('MAESTRO_SANDBOXES_MAX', 64, 1, 10_000, 'Sandboxes that may exist at once.'),
+  warmPerDeployment: integer('MAESTRO_WARM', 2, 0, 100, 'Warm sandboxes the pool keeps per deployment.'),
+  memoryMiBMax: integer('MAESTRO_SANDBOX_MEMORY_MIB', 512, 16, 65_536, 'Memory of one sandbox, MiB.'),
+  pidsMax: integer('MAESTRO_SANDBOX_PIDS', 128, 4, 32_768, 'Processes and threads of one sandbox.'),
+  diskMiBMax: integer('MAESTRO_SANDBOX_DISK_MIB', 256, 1, 65_536, 'Private /tmp and working folder of one sandbox, MiB.'),
+  frameBytesMax: integer('MAESTRO_FRAME_BYTES_MAX', 4 * MiB, 1024, 256 * MiB, 'Largest frame in either direction, bytes.'),
+  sessionIdleMs: integer(
+    'MAESTRO_SESSION_IDLE_MS',
+    30 * 60_000,
+    1_000,
+    7 * 86_400_000,
+    'A session with no frame for so long is ended.',
+  ),
+  initializeMsMax: integer('MAESTRO_INITIALIZE_MS_MAX', 30_000, 100, 600_000, 'How long a server may take to answer initialize.'),
+  drainMsMax: integer('MAESTRO_DRAIN_MS_MAX', 5_000, 0, 600_000, 'How long open calls may take to end on shutdown.'),
+  origins: list('MAESTRO_ORIGINS', 'Web origins that may call, beside our own.'),
+  hosts: list('MAESTRO_HOSTS', 'Host names by which clients may reach us, beside localhost and the listening address.'),
+  logFormat: choice(
+    'MAESTRO_LOG',
+    'auto',
+    ['auto', 'json', 'text', 'off'] as const,
+    'Log on standard error: JSON lines, aligned text, or text on a terminal and JSON elsewhere.',
+  ),
+  otlpEndpoint: text('OTEL_EXPORTER_OTLP_ENDPOINT', '', 'OTLP/HTTP collector for traces and metrics; empty exports nothing.'),
+} satisfies Record<string, Setting<unknown>>
+
+export type Config = { [K in keyof typeof settings]: (typeof settings)[K] extends Setting<infer T> ? T : never }
+
+/**
+ * Reads the settings. `flags` are those given on the command line, by flag name.
+ * Throws `config_invalid` for a bad value and for an unknown MAESTRO_… variable.
+ */
+export function readConfig(
+  flags: Readonly<Record<string, string | undefined>> = {},
+  env: NodeJS.ProcessEnv = process.env,
+): Config {
+  const known = new Set<string>(Object.values(settings).map(setting => setting.env))
+  for (const name of Object.keys(env)) {
+    if (name.startsWith('MAESTRO_') && !known.has(name)) {
+      throw new ConductorError('config_invalid', `${name} is not a setting.${closest(name, known)}`)
+    }
+  }
+  const values: Record<string, unknown> = {}
+  for (const [key, setting] of Object.entries(settings) as [string, Setting<unknown>][]) {
+    const given = (setting.flag ? flags[setting.flag] : undefined) ?? env[setting.env]
+    values[key] = given === undefined || given === '' ? setting.default : setting.parse(given)
+  }
+  const config = values as Config
+  return { ...config, data: resolve(config.data) }
+}
+
+function closest(name: string, known: ReadonlySet<string>): string {
+  const near = [...known].find(candidate => candidate.startsWith(name.slice(0, 11)) || name.startsWith(candidate))
+  return near ? ` Did you mean ${near}?` : ''
+}

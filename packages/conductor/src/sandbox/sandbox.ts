@@ -1,0 +1,56 @@
+/** The port every sandbox driver stands behind. One contract test (`sandbox.contract.ts`) holds them all to it. */
+import type { ErrorCode, SandboxId } from '@maestro/contract'
+import type { Upstream } from '../session/stages.ts'
+
+export interface SandboxLimits {
+  memoryBytesMax: number
+  pidsMax: number
+  /** Share of one CPU: 1.5 means one and a half cores. */
+  cpusMax: number
+  /** Size of the private /tmp and of the working folder together. */
+  diskBytesMax: number
+  /** One line of standard output; a longer one ends the sandbox with `sandbox_limit_reached`. */
+  lineBytesMax: number
+}
+
+export interface SandboxSpec {
+  id: SandboxId
+  /** Folder on the host that holds the release, mounted read-only. */
+  bundle: string
+  /** Program to run with Node, relative to the bundle. */
+  entry: string
+  args: readonly string[]
+  /** The whole environment the server sees beside what the driver itself needs. */
+  env: Readonly<Record<string, string>>
+  /** Hosts it may reach (`name`, `*.name`, either with `:port`); empty means no network at all. */
+  egress: readonly string[]
+  limits: SandboxLimits
+}
+
+export type Sandbox = Upstream
+
+export interface DriverCheck {
+  usable: boolean
+  /** One line a person can act on: what works, or what is missing and the command that mends it. */
+  detail: string
+  /** What is weaker than it should be, such as `no cgroup: memory is bounded by rlimit only`. */
+  weaknesses: string[]
+}
+
+export interface SandboxDriver {
+  readonly name: 'bubblewrap' | 'process'
+  check(): Promise<DriverCheck>
+  /** Resolves once the process tree exists; the server need not be ready. Throws `sandbox_start_failed`, `sandbox_unavailable`. */
+  start(spec: SandboxSpec): Promise<Sandbox>
+  /** Kills every sandbox of this driver and removes what it made on the machine. */
+  close(): Promise<void>
+}
+
+/** Why a sandbox ended: asked to, or the code of what went wrong. */
+export interface Exit {
+  code: number | null
+  signal: string | null
+  reason: 'closed' | Extract<ErrorCode, 'sandbox_crashed' | 'sandbox_limit_reached' | 'server_garbled'>
+  /** The last of standard error, at most 4 KiB, for the message a person sees. */
+  stderrTail: string
+}

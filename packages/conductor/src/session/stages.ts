@@ -1,0 +1,128 @@
+/** The ports of a session's way. Stages import these and never each other; `wire.ts` decides what stands behind them. */
+import type {
+  CapabilityId,
+  DeploymentId,
+  Direction,
+  LeaseId,
+  PoolView,
+  RecordingHeader,
+  Release,
+  SandboxId,
+  SessionId,
+  Session as SessionRow,
+  TapeEvent,
+  TenantId,
+} from '@maestro/contract'
+import type { Exit, SandboxLimits } from '../sandbox/sandbox.ts'
+
+/** What a verified token allows. */
+export interface Capability {
+  id: CapabilityId
+  tenant: TenantId
+  subject: string
+  deployment: DeploymentId
+  tools: '*' | ReadonlySet<string>
+  /** Unix ms. */
+  expiresAt: number
+  /** Whether it may also use the API as the operator. */
+  operator: boolean
+}
+
+/** A deployment resolved to what running it takes: the snapshot the data path reads instead of the store. */
+export interface Runnable {
+  tenant: TenantId
+  deployment: DeploymentId
+  name: string
+  release: Release
+  runs:
+    | { kind: 'bundle'; bundle: string; entry: string; args: string[] }
+    | { kind: 'remote'; url: string }
+    | { kind: 'recording'; session: SessionId }
+  /** Secrets already put in. */
+  env: Record<string, string>
+  egress: string[]
+  limits: SandboxLimits
+}
+
+/** Who may do what. `verify` throws `capability_invalid` or `capability_expired`. */
+export interface Policy {
+  verify(token: string): Promise<Capability>
+  /** Judges one inward frame. A denial is a value: the session answers the client with it. */
+  judge(capability: Capability, method: string, tool: string | null): Decision
+}
+
+export type Decision =
+  | { verdict: 'allow' }
+  | { verdict: 'deny'; code: 'capability_insufficient' | 'capability_expired'; rule: string; message: string }
+
+/** One running server, exclusively ours: a sandbox, a remote server, or a recording that answers. */
+export interface Upstream {
+  readonly id: SandboxId
+  /** Driver name for records: bubblewrap, process, remote, recording. */
+  readonly driver: string
+  /** Takes one JSON-RPC message without its newline; the bytes are not kept or changed. Never blocks, never throws. */
+  send(frame: Uint8Array): void
+  /** Bytes taken by `send` that the server has not read yet. */
+  readonly pendingBytes: number
+  /** One listener; set before the first `send`. Frames that came before are handed over at once, in order. */
+  onFrame(listener: (frame: Uint8Array) => void): void
+  onEvent(listener: (event: TapeEvent) => void): void
+  /** Stops and resumes reading from the server, so that a slow client cannot fill memory. */
+  pause(): void
+  resume(): void
+  /** Settles once, when nothing of it runs any more. */
+  readonly exited: Promise<Exit>
+  /** Asks, then kills the whole tree; settles with `exited`. Safe to call twice. */
+  close(): Promise<void>
+}
+
+export interface Lease {
+  id: LeaseId
+  upstream: Upstream
+  warm: boolean
+  /** From the request to the grant. */
+  waitMs: number
+  /** How long the sandbox took from spawn until it was warm; 0 where it was not warm yet. */
+  startMs: number
+  /** Ends the sandbox. A lease is exclusive and final: nothing is ever leased twice. */
+  release(): Promise<void>
+}
+
+export interface Pool {
+  /** Throws `pool_exhausted`, `sandbox_start_failed`, `sandbox_unavailable`, `conductor_draining`. */
+  lease(runnable: Runnable, options?: { fresh?: boolean }): Promise<Lease>
+  /** Keeps warm what these deployments need and drops the rest. */
+  serve(runnables: readonly Runnable[]): void
+  view(): PoolView
+  close(): Promise<void>
+}
+
+/** The tape of one session. Writing never blocks and never throws; `onFailure` tells when the disk refused. */
+export interface Tape {
+  /** Returns the ordinal of the record. The bytes are copied before return. */
+  frame(direction: Direction, bytes: Uint8Array): number
+  event(event: TapeEvent): void
+  onFailure(listener: (cause: unknown) => void): void
+  /** Writes the end record, flushes to disk, closes. */
+  seal(reason: string): Promise<void>
+}
+
+export interface Recorder {
+  /** Throws `recording_unavailable`. */
+  open(header: RecordingHeader): Tape
+  /** Where the session's file is, whether or not it exists. */
+  pathOf(session: SessionId): string
+  /** Seals what a crash left open. Returns the sessions it mended. */
+  recover(): Promise<SessionId[]>
+}
+
+/** Keeps the rows people look at. Called outside the frame path; writes are gathered. */
+export interface Journal {
+  save(session: SessionRow): void
+  flush(): Promise<void>
+}
+
+/** The deployments as the data path knows them: from memory, never from the store. */
+export interface Directory {
+  find(idOrName: string): Runnable | null
+}

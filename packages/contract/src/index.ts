@@ -1,0 +1,7 @@
+export * from './errors.ts'
+export * from './ids.ts'
+export * from './protocol.ts'
+export * from './recording.ts'
+export * from './resources.ts'
+export * from './route.ts'
+export * from './routes.ts'

@@ -1,0 +1,224 @@
+/** What the API speaks of: one schema per noun. Types, validation, OpenAPI and docs all come from these. */
+import Type, { type Static } from 'typebox'
+import { type IdPrefix, idPattern } from './ids.ts'
+
+const id = (prefix: IdPrefix, description: string) => Type.String({ pattern: idPattern(prefix), description })
+const instant = (description: string) => Type.Integer({ minimum: 0, description: `${description} Unix ms.` })
+const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+
+export const Source = Type.Union(
+  [
+    Type.Object({ kind: Type.Literal('npm'), package: Type.String(), version: Type.String() }),
+    Type.Object({ kind: Type.Literal('folder'), path: Type.String() }),
+    Type.Object({ kind: Type.Literal('remote'), url: Type.String() }),
+    Type.Object({ kind: Type.Literal('recording'), session: id('ses', 'The recorded session that answers.') }),
+  ],
+  { description: 'Where a release came from.' },
+)
+export type Source = Static<typeof Source>
+
+export const Tool = Type.Object(
+  { name: Type.String(), description: Type.Optional(Type.String()), inputSchema: Type.Optional(Type.Unknown()) },
+  { additionalProperties: true },
+)
+export type Tool = Static<typeof Tool>
+
+/** What a server said of itself on its first run. Lists are kept as the server sent them, unknown fields included. */
+export const Manifest = Type.Object({
+  protocolVersion: Type.String(),
+  serverInfo: Type.Record(Type.String(), Type.Unknown()),
+  capabilities: Type.Record(Type.String(), Type.Unknown()),
+  instructions: nullable(Type.String()),
+  tools: Type.Array(Tool),
+  prompts: Type.Array(Type.Record(Type.String(), Type.Unknown())),
+  resources: Type.Array(Type.Record(Type.String(), Type.Unknown())),
+  resourceTemplates: Type.Array(Type.Record(Type.String(), Type.Unknown())),
+  startupMs: Type.Number({ description: 'From spawn to the answer of initialize, on the first run.' }),
+  pingBeforeInitialize: Type.Boolean({
+    description: 'Whether the server answers ping before initialize; the pool uses it to know that a sandbox is warm.',
+  }),
+})
+export type Manifest = Static<typeof Manifest>
+
+export const Release = Type.Object({
+  id: id('rel', 'Release id.'),
+  name: Type.String({ description: 'Name of the server, such as the npm package name.' }),
+  version: Type.String(),
+  source: Source,
+  digest: Type.String({ description: 'sha256:<hex> over the bundle’s files; for remote servers over the URL.' }),
+  manifest: Manifest,
+  createdAt: instant('When it was installed.'),
+})
+export type Release = Static<typeof Release>
+
+export const EnvValue = Type.Union([
+  Type.Object({ value: Type.String() }),
+  Type.Object({ secret: Type.String({ description: 'Name of a secret of the tenant.' }) }),
+])
+export type EnvValue = Static<typeof EnvValue>
+
+export const Deployment = Type.Object({
+  id: id('dep', 'Deployment id.'),
+  name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$' }),
+  release: Release,
+  env: Type.Record(Type.String(), EnvValue),
+  args: Type.Array(Type.String()),
+  egress: Type.Array(Type.String(), { description: 'Host names the server may reach; empty means none.' }),
+  mcpUrl: Type.String(),
+  createdAt: instant('When it was deployed.'),
+  updatedAt: instant('When it last changed.'),
+})
+export type Deployment = Static<typeof Deployment>
+
+export const DeployRequest = Type.Object(
+  {
+    source: Type.String({
+      minLength: 1,
+      maxLength: 4096,
+      description: 'npm-package[@version], folder, https URL or session id.',
+    }),
+    name: Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$' })),
+    env: Type.Optional(Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' }), EnvValue)),
+    args: Type.Optional(Type.Array(Type.String({ maxLength: 4096 }), { maxItems: 64 })),
+    egress: Type.Optional(Type.Array(Type.String({ pattern: '^(\\*\\.)?[A-Za-z0-9.-]+(:[0-9]+)?$' }), { maxItems: 256 })),
+    bin: Type.Optional(Type.String({ description: 'Which program of the package to run, where it has several.' })),
+    allowScripts: Type.Optional(Type.Boolean({ description: 'Run the packages’ install scripts. Off unless asked for.' })),
+  },
+  { additionalProperties: false },
+)
+export type DeployRequest = Static<typeof DeployRequest>
+
+export const SessionState = Type.Union([Type.Literal('opening'), Type.Literal('ready'), Type.Literal('closed')])
+export type SessionState = Static<typeof SessionState>
+
+export const Session = Type.Object({
+  id: id('ses', 'Session id.'),
+  deployment: id('dep', 'Deployment it ran on.'),
+  deploymentName: Type.String(),
+  release: id('rel', 'Release it ran.'),
+  era: Type.Union([Type.Literal('session'), Type.Literal('stateless')]),
+  protocolVersion: nullable(Type.String()),
+  client: nullable(Type.String({ description: 'clientInfo name and version, as the client gave them.' })),
+  subject: Type.String({ description: 'Who opened it, from the capability token.' }),
+  driver: Type.String({ description: 'Sandbox driver, or remote, or recording.' }),
+  warm: Type.Boolean({ description: 'Whether the lease was served from the warm pool.' }),
+  state: SessionState,
+  closeReason: nullable(Type.String({ description: 'client, idle, drain, or an error code.' })),
+  startupMs: nullable(Type.Number({ description: 'From the first byte of initialize to its answer.' })),
+  frames: Type.Integer(),
+  calls: Type.Integer(),
+  errors: Type.Integer(),
+  openedAt: instant('When it was opened.'),
+  closedAt: nullable(instant('When it ended.')),
+  replay: nullable(Type.Object({ id: id('rpl', 'Newest replay.'), identical: Type.Boolean(), fidelity: Type.Number() })),
+})
+export type Session = Static<typeof Session>
+
+export const Difference = Type.Object({
+  kind: Type.Union([Type.Literal('value'), Type.Literal('missing'), Type.Literal('extra'), Type.Literal('order')]),
+  key: Type.String({ description: 'Causal key: which output of which request this is.' }),
+  frame: nullable(Type.Integer({ description: 'Ordinal of the frame in the recording; null for an extra frame.' })),
+  pointer: nullable(Type.String({ description: 'JSON pointer to the first differing value.' })),
+  recorded: Type.Optional(Type.Unknown()),
+  replayed: Type.Optional(Type.Unknown()),
+})
+export type Difference = Static<typeof Difference>
+
+export const Replay = Type.Object({
+  id: id('rpl', 'Replay id.'),
+  session: id('ses', 'Session that was replayed.'),
+  kind: Type.Literal('re-execution'),
+  state: Type.Union([Type.Literal('running'), Type.Literal('done'), Type.Literal('failed')]),
+  frames: Type.Object({ matched: Type.Integer(), total: Type.Integer(), fidelity: Type.Number() }),
+  identical: Type.Boolean({
+    description: 'Strict session fidelity: every output frame equal, none missing, none extra, in order.',
+  }),
+  firstDivergence: nullable(Difference),
+  differences: Type.Array(Difference, { description: 'The first 20.' }),
+  error: nullable(Type.Object({ code: Type.String(), message: Type.String() })),
+  driver: Type.String(),
+  durationMs: Type.Number(),
+  createdAt: instant('When it was started.'),
+})
+export type Replay = Static<typeof Replay>
+
+export const PoolView = Type.Object({
+  driver: Type.String(),
+  sandboxesMax: Type.Integer(),
+  starting: Type.Integer(),
+  warm: Type.Integer(),
+  leased: Type.Integer(),
+  draining: Type.Integer(),
+  hits: Type.Integer({ description: 'Leases served by a warm sandbox since start.' }),
+  misses: Type.Integer({ description: 'Leases that had to start one.' }),
+  orphans: Type.Integer({ description: 'Processes of ours that outlived their sandbox.' }),
+  deployments: Type.Array(
+    Type.Object({
+      deployment: id('dep', 'Deployment.'),
+      name: Type.String(),
+      target: Type.Integer({ description: 'How many warm sandboxes the pool keeps.' }),
+      starting: Type.Integer(),
+      warm: Type.Integer(),
+      leased: Type.Integer(),
+      hits: Type.Integer(),
+      misses: Type.Integer(),
+      startMsP50: nullable(Type.Number()),
+      startMsP95: nullable(Type.Number()),
+      lastError: nullable(Type.String()),
+    }),
+  ),
+})
+export type PoolView = Static<typeof PoolView>
+
+export const Status = Type.Object({
+  ready: Type.Boolean(),
+  version: Type.String(),
+  revisions: Type.Array(Type.String()),
+  pid: Type.Integer(),
+  startedAt: instant('When Conductor started.'),
+  apiUrl: Type.String(),
+  consoleUrl: Type.String({ description: 'Without the sign-in key.' }),
+  dataFolder: Type.String(),
+  driver: Type.String(),
+  database: Type.String({ description: 'url, system or embedded, with the server version.' }),
+  rssBytes: Type.Integer(),
+  sessionsOpen: Type.Integer(),
+})
+export type Status = Static<typeof Status>
+
+export const TokenRequest = Type.Object(
+  {
+    deployment: Type.String({ description: 'Deployment id or name.' }),
+    tools: Type.Optional(Type.Array(Type.String(), { description: 'Tools that may be called; absent means all.' })),
+    subject: Type.Optional(Type.String({ maxLength: 128 })),
+    ttlMs: Type.Optional(Type.Integer({ minimum: 1000, maximum: 900_000 })),
+  },
+  { additionalProperties: false },
+)
+export type TokenRequest = Static<typeof TokenRequest>
+
+export const Token = Type.Object({ token: Type.String(), mcpUrl: Type.String(), expiresAt: instant('When it stops working.') })
+export type Token = Static<typeof Token>
+
+export const Secret = Type.Object({
+  name: Type.String({ pattern: '^[A-Za-z0-9_.-]{1,128}$' }),
+  updatedAt: instant('When it was last set.'),
+})
+export type Secret = Static<typeof Secret>
+
+export const LogEntry = Type.Object(
+  {
+    at: instant('When.'),
+    level: Type.Union([Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')]),
+    event: Type.String(),
+  },
+  { additionalProperties: true },
+)
+export type LogEntry = Static<typeof LogEntry>
+
+export const ChangeEvent = Type.Object({
+  kind: Type.Union([Type.Literal('session'), Type.Literal('deployment'), Type.Literal('pool'), Type.Literal('replay')]),
+  id: Type.String(),
+})
+/** A hint that something changed; the console fetches again what it shows. */
+export type ChangeEvent = Static<typeof ChangeEvent>
