@@ -69,6 +69,7 @@ export const settings = {
     ['auto', 'system', 'embedded'] as const,
     'Without DATABASE_URL: which PostgreSQL to run. auto takes a system one ≥ 15, then the embedded one; a data folder keeps what made it.',
   ),
+  path: text('PATH', '/usr/local/bin:/usr/bin:/bin', 'Folders in which programs such as PostgreSQL are looked for.'),
   driver: choice(
     'MAESTRO_DRIVER',
     'auto',

@@ -287,6 +287,13 @@ export const errorTable = {
     exit: 1,
     hint: 'The database does not answer. Run `maestro doctor`.',
   },
+  store_incompatible: {
+    status: 500,
+    retry: 'never',
+    rpc: -32603,
+    exit: 1,
+    hint: 'Run the PostgreSQL or the Conductor version named in the message; nothing was changed.',
+  },
   conductor_unreachable: { status: 503, retry: 'later', rpc: -32603, exit: 1, hint: 'Start it with `maestro up`.' },
   conductor_draining: {
     status: 503,

@@ -82,3 +82,11 @@ export interface Store {
 
   close(): Promise<void>
 }
+
+/** Where a tenant's wrapped key is kept. The store never sees the key itself. */
+export interface TenantKeyStore {
+  /** The wrapped key of the tenant, or null where it has none yet. */
+  findTenantKey(tenant: TenantId): Promise<Uint8Array | null>
+  /** Keeps the first key a tenant gets: of two that arrive together one wins, so read it back. */
+  insertTenantKey(tenant: TenantId, wrapped: Uint8Array, createdAt: number): Promise<void>
+}
