@@ -126,3 +126,30 @@ export interface Journal {
 export interface Directory {
   find(idOrName: string): Runnable | null
 }
+
+/** Spans and metrics of the frame path. Absent when nothing is exported: the path then pays nothing. */
+export interface Telemetry {
+  /** Starts the SERVER span of one request from a client; its parent is the client's own trace context, where it sent one. */
+  startRequest(facts: RequestFacts): RequestSpan
+  sessionEnded(facts: { era: string; protocolVersion: string | null; durationMs: number; errorType: string | null }): void
+}
+
+export interface RequestFacts {
+  session: SessionId
+  deployment: string
+  method: string
+  /** Tool or prompt name. */
+  name: string | null
+  requestId: string
+  protocolVersion: string | null
+  /** `params._meta.traceparent` as the client sent it. */
+  traceparent: string | null
+  transport: 'pipe' | 'tcp'
+}
+
+export interface RequestSpan {
+  /** To be carried on to the server in `params._meta.traceparent`. */
+  readonly traceparent: string
+  /** `errorType`: a JSON-RPC code, `tool_error`, one of our codes, or null for success. */
+  end(errorType: string | null): void
+}

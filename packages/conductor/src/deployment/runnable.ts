@@ -1,0 +1,35 @@
+import { join } from 'node:path'
+import { invariant } from '@maestro/contract'
+import type { Config } from '../config.ts'
+import type { Runnable } from '../session/stages.ts'
+import type { DeploymentRow } from '../store/store.ts'
+
+const MiB = 1024 * 1024
+
+/** What running this deployment takes. `env` comes with its secrets already put in. */
+export function runnableOf(row: DeploymentRow, env: Record<string, string>, config: Config): Runnable {
+  return {
+    tenant: row.tenant,
+    deployment: row.id,
+    name: row.name,
+    release: row.release,
+    runs: runsOf(row, config),
+    env,
+    egress: row.egress,
+    limits: {
+      memoryBytesMax: config.memoryMiBMax * MiB,
+      pidsMax: config.pidsMax,
+      cpusMax: 1,
+      diskBytesMax: config.diskMiBMax * MiB,
+      lineBytesMax: config.frameBytesMax,
+    },
+  }
+}
+
+function runsOf({ release, args }: DeploymentRow, config: Config): Runnable['runs'] {
+  const { source } = release
+  if (source.kind === 'remote') return { kind: 'remote', url: source.url }
+  if (source.kind === 'recording') return { kind: 'recording', session: source.session as never }
+  invariant(release.bundle !== null && release.entry !== null, `release ${release.id} of kind ${source.kind} has no bundle`)
+  return { kind: 'bundle', bundle: join(config.data, 'bundles', release.bundle), entry: release.entry, args }
+}
