@@ -1,1 +1,6 @@
-export {}
+export * from './recording/crc32.ts'
+export * from './recording/encode.ts'
+export * from './recording/exchanges.ts'
+export * from './recording/layout.ts'
+export * from './recording/message.ts'
+export * from './recording/read.ts'
