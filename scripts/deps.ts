@@ -8,7 +8,8 @@ interface Rules {
   nodeless: string[]
 }
 
-const importPattern = /(?:^|\n)\s*(?:import|export)\s[^'"]*?from\s+['"]([^'"]+)['"]|(?:^|\n)\s*import\s+['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/g
+const importPattern =
+  /(?:^|\n)\s*(?:import|export)\s[^'"]*?from\s+['"]([^'"]+)['"]|(?:^|\n)\s*import\s+['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/g
 
 /** Every import that deps.json forbids, as a sentence that says how to allow it. */
 export function findForbiddenImports(root: string): string[] {
@@ -22,10 +23,12 @@ export function findForbiddenImports(root: string): string[] {
       const target = (match[1] ?? match[2] ?? match[3])!
       if (target.startsWith('@maestro/')) {
         const wanted = target.split('/')[1]!
-        if (wanted !== owner && !rules.packages[owner]?.includes(wanted)) faults.push(`${file} imports ${target}: packages.${owner} in deps.json does not list ${JSON.stringify(wanted)}.`)
+        if (wanted !== owner && !rules.packages[owner]?.includes(wanted))
+          faults.push(`${file} imports ${target}: packages.${owner} in deps.json does not list ${JSON.stringify(wanted)}.`)
       } else if (target.startsWith('.')) {
         const path = normalize(join(dirname(inside), target))
-        if (path.startsWith('..')) faults.push(`${file} reaches into another package by path (${target}); import @maestro/… instead.`)
+        if (path.startsWith('..'))
+          faults.push(`${file} reaches into another package by path (${target}); import @maestro/… instead.`)
         else if (owner === 'conductor' && !isTest) faults.push(...conductorFault(rules.conductor, file, inside, path))
       } else if (target.startsWith('node:') && rules.nodeless.includes(owner) && !isTest) {
         faults.push(`${file} imports ${target}: ${owner} also runs in the browser; take what you need as a parameter.`)
@@ -42,5 +45,7 @@ function conductorFault({ ports, folders }: Rules['conductor'], file: string, in
   const allowed = folders[from]
   if (!allowed) return [`${file}: conductor.folders in deps.json does not know the folder ${JSON.stringify(from)}.`]
   if (to !== null && (allowed.includes(to) || allowed.includes(path))) return []
-  return [`${file} imports ${path}: stages meet in wire.ts. Take a port as a parameter, or add ${JSON.stringify(to ?? path)} to conductor.folders.${from} in deps.json and say why.`]
+  return [
+    `${file} imports ${path}: stages meet in wire.ts. Take a port as a parameter, or add ${JSON.stringify(to ?? path)} to conductor.folders.${from} in deps.json and say why.`,
+  ]
 }

@@ -20,19 +20,26 @@ export function generatedFiles(): Record<string, string> {
 }
 
 function errorsAsData() {
-  return Object.fromEntries(Object.entries(errorTable as Record<string, ErrorFacts>).map(([code, facts]) => [code, { ...facts, docs: `/docs/reference/errors#${code}` }]))
+  return Object.fromEntries(
+    Object.entries(errorTable as Record<string, ErrorFacts>).map(([code, facts]) => [
+      code,
+      { ...facts, docs: `/docs/reference/errors#${code}` },
+    ]),
+  )
 }
 
 function errorsAsPage(): string {
   const rows = Object.entries(errorTable as Record<string, ErrorFacts>).map(
-    ([code, { status, rpc, exit, retry, hint }]) => `### ${code}\n\nHTTP ${status} · JSON-RPC ${rpc} · CLI exit ${exit} · retry: ${retry}\n\n${hint}\n`,
+    ([code, { status, rpc, exit, retry, hint }]) =>
+      `### ${code}\n\nHTTP ${status} · JSON-RPC ${rpc} · CLI exit ${exit} · retry: ${retry}\n\n${hint}\n`,
   )
   return `# Errors\n\nGenerated from \`packages/contract/src/errors.ts\`. Over HTTP an error is a problem document (RFC 9457); over MCP it is a\nJSON-RPC error whose \`data.code\` is one of these. A server’s own errors pass untouched and have no \`data.code\` of ours.\n\nretry: \`never\`, the same request fails again; \`same\`, it may be sent again as it is; \`later\`, after a pause.\n\n${rows.join('\n')}`
 }
 
 function configAsPage(): string {
   const rows = Object.values(settings).map(
-    setting => `| \`${setting.env}\` | ${'flag' in setting && setting.flag ? `\`--${setting.flag}\`` : ''} | \`${JSON.stringify(setting.default)}\` | ${setting.meaning} |`,
+    setting =>
+      `| \`${setting.env}\` | ${'flag' in setting && setting.flag ? `\`--${setting.flag}\`` : ''} | \`${JSON.stringify(setting.default)}\` | ${setting.meaning} |`,
   )
   return `# Settings\n\nGenerated from \`packages/conductor/src/config.ts\`. Precedence: flag, environment, default. An unknown \`MAESTRO_…\` variable is an error.\n\n| variable | flag | default | meaning |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
 }

@@ -14,7 +14,10 @@ interface Suite {
 
 const root = join(import.meta.dirname, '..')
 const suites: Record<string, Suite> = {
-  unit: { files: ['packages/{contract,logic,conductor,cli,testkit}/src/**/*.test.ts', 'scripts/*.test.ts', 'benchmarks/**/*.test.ts'], flags: ['--test-isolation=none'] },
+  unit: {
+    files: ['packages/{contract,logic,conductor,cli,testkit}/src/**/*.test.ts', 'scripts/*.test.ts', 'benchmarks/**/*.test.ts'],
+    flags: ['--test-isolation=none'],
+  },
   console: { files: ['packages/console/tests/*.test.ts', 'packages/console/src/**/*.test.ts'], flags: ['--test-concurrency=1'] },
   e2e: { files: ['tests/e2e/**/*.e2e.ts'], flags: ['--test-concurrency=1', '--test-timeout=600000'] },
 }
@@ -42,7 +45,10 @@ console.log(`\n${pass} passed, ${fail + cancelled} failed, ${skipped} skipped`)
 process.exitCode = failed || pass === 0 ? 1 : 0
 
 async function runSuite(args: string[]): Promise<boolean> {
-  const child = spawn(process.execPath, ['--test', '--test-reporter=spec', ...args], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--test', '--test-reporter=spec', ...args], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   for await (const line of createInterface(child.stdout)) {
     const count = /^ℹ (pass|fail|cancelled|skipped) (\d+)$/.exec(line)
     if (count) totals[count[1]!]! += Number(count[2])

@@ -12,12 +12,22 @@ const forbidden: [RegExp, string][] = [
 const selfReferences = new Set(['scripts/tidy.ts'])
 
 export function findUntidy(root: string): string[] {
-  const files = spawnSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: root, encoding: 'utf8' }).stdout.split('\n')
+  const files = spawnSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
+    cwd: root,
+    encoding: 'utf8',
+  }).stdout.split('\n')
   const faults: string[] = []
   for (const file of files) {
-    if (!/\.(ts|tsx|mjs|cjs|js|md|css|json|sql|html)$/.test(file) || selfReferences.has(file) || file.endsWith('package-lock.json') || file.includes('/raw/')) continue
+    if (
+      !/\.(ts|tsx|mjs|cjs|js|md|css|json|sql|html)$/.test(file) ||
+      selfReferences.has(file) ||
+      file.endsWith('package-lock.json') ||
+      file.includes('/raw/')
+    )
+      continue
     const lines = readOrEmpty(join(root, file)).split('\n')
-    if (/\.(ts|tsx)$/.test(file) && lines.length > linesMax) faults.push(`${file} has ${lines.length} lines (at most ${linesMax}): split it by idea.`)
+    if (/\.(ts|tsx)$/.test(file) && lines.length > linesMax)
+      faults.push(`${file} has ${lines.length} lines (at most ${linesMax}): split it by idea.`)
     for (const [index, line] of lines.entries()) {
       for (const [pattern, why] of forbidden) if (pattern.test(line)) faults.push(`${file}:${index + 1}: ${why}.`)
     }

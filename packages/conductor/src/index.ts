@@ -1,1 +1,3 @@
-export {}
+export { describeApi } from './api/openapi.ts'
+export { type Config, readConfig, settings } from './config.ts'
+export { type RunningConductor, startConductor } from './wire.ts'

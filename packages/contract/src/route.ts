@@ -4,12 +4,16 @@ import type { ErrorCode } from './errors.ts'
 /** Who may call: anybody (`public`), or the operator of this install (`operator`: key, console cookie or operator token). */
 export type Access = 'public' | 'operator'
 
+/** `json`, or what streams: NDJSON lines, server-sent events, raw bytes. */
+export type Produces = 'json' | 'ndjson' | 'sse' | 'bytes'
+
 /** A route is data: server handlers, OpenAPI, clients and docs follow from it. */
 export interface Route<
   Params extends TObject = TObject,
   Query extends TObject = TObject,
   Body extends TSchema = TSchema,
   Reply extends TSchema = TSchema,
+  Form extends Produces = Produces,
 > {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** Fastify style: `/v1/sessions/:id`. */
@@ -22,14 +26,13 @@ export interface Route<
   readonly reply: Reply
   /** Status of success; 200 unless said otherwise. */
   readonly status: number
-  /** `json`, or what streams: NDJSON lines, server-sent events, raw bytes. */
-  readonly produces: 'json' | 'ndjson' | 'sse' | 'bytes'
+  readonly produces: Form
   readonly errors: readonly ErrorCode[]
 }
 
 const none = Type.Object({})
 
-interface RouteDraft<P extends TObject, Q extends TObject, B extends TSchema, R extends TSchema> {
+interface RouteDraft<P extends TObject, Q extends TObject, B extends TSchema, R extends TSchema, F extends Produces> {
   method: Route['method']
   path: string
   summary: string
@@ -39,7 +42,7 @@ interface RouteDraft<P extends TObject, Q extends TObject, B extends TSchema, R 
   body?: B
   reply: R
   status?: number
-  produces?: Route['produces']
+  produces?: F
   errors?: readonly ErrorCode[]
 }
 
@@ -48,14 +51,15 @@ export function route<
   P extends TObject = typeof none,
   Q extends TObject = typeof none,
   B extends TSchema = Type.TNull,
->(draft: RouteDraft<P, Q, B, R>): Route<P, Q, B, R> {
+  F extends Produces = 'json',
+>(draft: RouteDraft<P, Q, B, R, F>): Route<P, Q, B, R, F> {
   return {
     access: 'operator',
     params: none as unknown as P,
     query: none as unknown as Q,
     body: Type.Null() as unknown as B,
     status: 200,
-    produces: 'json',
+    produces: 'json' as F,
     errors: [],
     ...draft,
   }

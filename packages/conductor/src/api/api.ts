@@ -1,6 +1,16 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { type BodyOf, ConductorError, type ParamsOf, type QueryOf, type ReplyOf, type Route, type RouteName, type Routes, routes } from '@maestro/contract'
+import {
+  type BodyOf,
+  ConductorError,
+  type ParamsOf,
+  type QueryOf,
+  type ReplyOf,
+  type Route,
+  type RouteName,
+  type Routes,
+  routes,
+} from '@maestro/contract'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { replyProblem } from './problem.ts'
 
@@ -14,7 +24,9 @@ export interface Call<R extends Route> {
 
 /** One function per route. JSON routes return the reply; streaming ones write to `reply` and return it. */
 export type Handlers = {
-  [K in RouteName]: (call: Call<Routes[K]>) => Routes[K]['produces'] extends 'json' ? Promise<ReplyOf<Routes[K]>> : Promise<FastifyReply>
+  [K in RouteName]: (
+    call: Call<Routes[K]>,
+  ) => Routes[K]['produces'] extends 'json' ? Promise<ReplyOf<Routes[K]>> : Promise<FastifyReply>
 }
 
 interface Options {
@@ -48,7 +60,11 @@ export function createApi(handlers: Handlers, { server, requireOperator, checkOr
   })
   api.setErrorHandler((error, request, reply) => replyProblem(reply, error, request.id))
   api.setNotFoundHandler((request, reply) =>
-    replyProblem(reply, new ConductorError('not_found', `There is nothing at ${request.method} ${request.url.split('?')[0]}.`), request.id),
+    replyProblem(
+      reply,
+      new ConductorError('not_found', `There is nothing at ${request.method} ${request.url.split('?')[0]}.`),
+      request.id,
+    ),
   )
   for (const name of Object.keys(routes) as RouteName[]) register(api, routes[name], handlers[name] as never, requireOperator)
   return api
@@ -65,7 +81,7 @@ function register(
     url: route.path,
     schema: { params: route.params, querystring: route.query, ...(isNull(route.body) ? {} : { body: route.body }) },
     // Before the body is parsed: who may not call learns nothing of what would be valid.
-    ...(route.access === 'operator' ? { preParsing: async (request, _reply, payload) => (await requireOperator(request), payload) } : {}),
+    ...(route.access === 'operator' ? { onRequest: request => requireOperator(request) } : {}),
     handler: async (request, reply) => {
       const answer = await handler({ params: request.params, query: request.query, body: request.body, request, reply } as never)
       if (route.produces !== 'json') return answer

@@ -20,7 +20,14 @@ export function serveConsole(api: FastifyInstance, folder: string): void {
       scope.get('/console/*', (_request, reply) => reply.code(503).type('text/plain').send(explain))
       return
     }
-    await scope.register(fastifyStatic, { root: folder, prefix: '/console/', wildcard: false, index: 'index.html', maxAge: '1h', immutable: false })
+    await scope.register(fastifyStatic, {
+      root: folder,
+      prefix: '/console/',
+      wildcard: false,
+      index: 'index.html',
+      maxAge: '1h',
+      immutable: false,
+    })
     scope.get('/console', (_request, reply) => reply.redirect('/console/'))
     // Every page has a link of its own; the router in the page knows what it means.
     scope.get('/console/*', (_request, reply) => reply.sendFile('index.html', { maxAge: 0 }))

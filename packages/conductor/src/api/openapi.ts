@@ -18,7 +18,11 @@ export function describeApi(version: string): Record<string, unknown> {
     paths,
     components: {
       securitySchemes: {
-        operator: { type: 'http', scheme: 'bearer', description: 'The operator key, or a capability token with operator rights.' },
+        operator: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'The operator key, or a capability token with operator rights.',
+        },
         console: { type: 'apiKey', in: 'cookie', name: 'maestro_console' },
       },
       schemas: {
@@ -43,7 +47,12 @@ export function describeApi(version: string): Record<string, unknown> {
   }
 }
 
-const mediaTypes = { json: 'application/json', ndjson: 'application/x-ndjson', sse: 'text/event-stream', bytes: 'application/octet-stream' }
+const mediaTypes = {
+  json: 'application/json',
+  ndjson: 'application/x-ndjson',
+  sse: 'text/event-stream',
+  bytes: 'application/octet-stream',
+}
 
 function operation(name: string, route: Route): Record<string, unknown> {
   const hasBody = (route.body as { type?: string }).type !== 'null'
@@ -73,12 +82,21 @@ function parameters(where: 'path' | 'query', schema: Route['params']): unknown[]
 
 /** One response per status, naming the codes it may carry. */
 function problems(route: Route): Record<string, unknown> {
-  const codes: ErrorCode[] = ['request_malformed', 'host_denied', 'internal', ...(route.access === 'operator' ? (['operator_required'] as const) : []), ...route.errors]
+  const codes: ErrorCode[] = [
+    'request_malformed',
+    'host_denied',
+    'internal',
+    ...(route.access === 'operator' ? (['operator_required'] as const) : []),
+    ...route.errors,
+  ]
   const byStatus = Map.groupBy(codes, code => errorTable[code].status)
   return Object.fromEntries(
     [...byStatus].map(([status, group]) => [
       status,
-      { description: group.join(', '), content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } },
+      {
+        description: group.join(', '),
+        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+      },
     ]),
   )
 }

@@ -4,10 +4,7 @@ import type { FastifyReply } from 'fastify'
 /** Answers with an RFC 9457 problem. What is not a `ConductorError` is our own mistake and says nothing of itself. */
 export function replyProblem(reply: FastifyReply, error: unknown, requestId: string): FastifyReply {
   const known = asConductorError(error)
-  return reply
-    .code(errorTable[known.code].status)
-    .type('application/problem+json')
-    .send(problemOf(known, requestId))
+  return reply.code(errorTable[known.code].status).type('application/problem+json').send(problemOf(known, requestId))
 }
 
 export function asConductorError(error: unknown): ConductorError {

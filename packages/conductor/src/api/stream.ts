@@ -7,7 +7,11 @@ const waitingBytesMax = 4 * 1024 * 1024
  * Takes the response over for a stream of text. `write` never blocks: a reader that falls behind is cut off.
  * `onClose` runs once, whoever ends the stream.
  */
-export function openStream(reply: FastifyReply, contentType: string, onClose: () => void): { write(text: string): void; end(): void } {
+export function openStream(
+  reply: FastifyReply,
+  contentType: string,
+  onClose: () => void,
+): { write(text: string): void; end(): void } {
   reply.hijack()
   const { raw } = reply
   raw.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-store', 'x-accel-buffering': 'no' })

@@ -92,7 +92,11 @@ export function createDeployments(parts: Parts): Deployments {
       const name = request.name ?? nameDeployment(release.source)
       const before = await store.findDeployment(localTenant, name)
       if (before && request.name === undefined && !isSameServer(before.release.source, release.source)) {
-        throw new ConductorError('conflict', `A deployment named ${name} already runs ${before.release.name}. Name this one with --name.`, { name })
+        throw new ConductorError(
+          'conflict',
+          `A deployment named ${name} already runs ${before.release.name}. Name this one with --name.`,
+          { name },
+        )
       }
       const now = world.now()
       const row: DeploymentRow = {
@@ -106,7 +110,11 @@ export function createDeployments(parts: Parts): Deployments {
         createdAt: before?.createdAt ?? now,
         updatedAt: now,
       }
-      if (before && before.release.id === release.id && isDeepStrictEqual([before.env, before.args, before.egress], [env, args, egress])) {
+      if (
+        before &&
+        before.release.id === release.id &&
+        isDeepStrictEqual([before.env, before.args, before.egress], [env, args, egress])
+      ) {
         return { deployment: view(before), installed, changed: false }
       }
       await store.putDeployment(row)

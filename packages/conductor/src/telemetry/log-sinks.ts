@@ -13,6 +13,7 @@ export function terminalSink(format: 'auto' | 'json' | 'text' | 'off', stream: N
 
 export function textOf({ at, level, event, ...facts }: LogEntry): string {
   const colour = level === 'error' ? 'red' : level === 'warn' ? 'yellow' : 'cyan'
+  // biome-ignore lint/style/noRestrictedGlobals: formats an instant that was read through World.
   const time = new Date(at).toISOString().slice(11, 23)
   const rest = Object.entries(facts)
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)

@@ -28,7 +28,8 @@ export function redact(facts: Record<string, unknown>): Record<string, unknown> 
   const safe: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(facts)) {
     if (secretField.test(name)) safe[name] = '[redacted]'
-    else if (value !== null && typeof value === 'object' && !Array.isArray(value)) safe[name] = redact(value as Record<string, unknown>)
+    else if (value !== null && typeof value === 'object' && !Array.isArray(value))
+      safe[name] = redact(value as Record<string, unknown>)
     else safe[name] = value
   }
   return safe

@@ -43,7 +43,12 @@ export function createTelemetry(version: string, world: World, exporters: Export
         facts.name === null ? facts.method : `${facts.method} ${facts.name}`,
         {
           kind: SpanKind.SERVER,
-          attributes: { ...measured, [semconv.session]: facts.session, [semconv.requestId]: facts.requestId, [semconv.deployment]: facts.deployment },
+          attributes: {
+            ...measured,
+            [semconv.session]: facts.session,
+            [semconv.requestId]: facts.requestId,
+            [semconv.deployment]: facts.deployment,
+          },
         },
         context,
       )
@@ -80,7 +85,11 @@ function measuredAttributes(facts: RequestFacts): Attributes {
     [semconv.method]: facts.method,
     [semconv.transport]: facts.transport,
     ...(facts.protocolVersion === null ? {} : { [semconv.protocolVersion]: facts.protocolVersion }),
-    ...(facts.name === null ? {} : facts.method === 'prompts/get' ? { [semconv.prompt]: facts.name } : { [semconv.tool]: facts.name }),
+    ...(facts.name === null
+      ? {}
+      : facts.method === 'prompts/get'
+        ? { [semconv.prompt]: facts.name }
+        : { [semconv.tool]: facts.name }),
     ...(facts.method === 'tools/call' ? { [semconv.operation]: 'execute_tool' } : {}),
   }
 }

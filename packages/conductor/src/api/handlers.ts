@@ -1,0 +1,182 @@
+import { createReadStream } from 'node:fs'
+import {
+  ConductorError,
+  type LogEntry,
+  localTenant,
+  parseId,
+  type Replay,
+  type Session,
+  type SessionId,
+  type Status,
+  type Token,
+  type TokenRequest,
+} from '@maestro/contract'
+import type { Deployments } from '../deployment/deployments.ts'
+import type { Journal, Pool, Recorder } from '../session/stages.ts'
+import type { Store } from '../store/store.ts'
+import type { Changes } from '../telemetry/changes.ts'
+import type { LogFeed } from '../telemetry/log-feed.ts'
+import type { World } from '../world.ts'
+import type { Handlers } from './api.ts'
+import { cookieName } from './auth.ts'
+import { describeApi } from './openapi.ts'
+import { openStream } from './stream.ts'
+
+export interface HandlerParts {
+  version: string
+  world: World
+  store: Store
+  journal: Journal
+  deployments: Deployments
+  pool: Pool
+  recorder: Recorder
+  changes: Changes
+  logs: LogFeed
+  gateway: {
+    closeSession(id: SessionId, reason: string): Promise<boolean>
+    closeDeployment(id: string, reason: string): Promise<void>
+    openSessions(): number
+  }
+  replays: { run(session: Session): Promise<Replay> }
+  secrets: {
+    set(tenant: typeof localTenant, name: string, value: string): Promise<{ name: string; updatedAt: number }>
+    list(tenant: typeof localTenant): Promise<{ name: string; updatedAt: number }[]>
+    remove(tenant: typeof localTenant, name: string): Promise<boolean>
+  }
+  consoleSessions: { open(key: string): string | null }
+  mintToken(request: TokenRequest): Promise<Token>
+  status(): Status
+  stop(reason: string): void
+}
+
+/** Proxies and browsers drop a stream that says nothing for long. */
+function keepAlive(world: World, closed: AbortSignal, write: () => void): void {
+  const again = () => {
+    if (closed.aborted) return
+    write()
+    world.after(15_000, again)
+  }
+  world.after(15_000, again)
+}
+
+/** What each route does. Everything here may wait for the store; the frame path never comes by. */
+export function createHandlers(parts: HandlerParts): Handlers {
+  const { store, journal, deployments } = parts
+
+  /** The newest row, the unsaved part of it included. Throws `session_not_found`. */
+  async function findSession(text: string): Promise<Session> {
+    const id = parseId('ses', text)
+    await journal.flush()
+    const session = id && (await store.findSession(localTenant, id))
+    if (!session) throw new ConductorError('session_not_found', `There is no session ${JSON.stringify(text)}.`)
+    return session
+  }
+
+  return {
+    getHealth: async () => ({ ok: true }),
+    getStatus: async () => parts.status(),
+    getOpenApi: async () => describeApi(parts.version),
+
+    listDeployments: async () => ({ items: await deployments.list() }),
+    getDeployment: ({ params }) => deployments.get(params.id),
+    deploy: ({ body }) => deployments.deploy(body),
+    removeDeployment: async ({ params }) => {
+      const id = await deployments.remove(params.id)
+      await parts.gateway.closeDeployment(id, 'deployment_removed')
+      return {}
+    },
+
+    getPool: async () => parts.pool.view(),
+
+    listSessions: async ({ query }) => {
+      await journal.flush()
+      const before = query.before === undefined ? null : parseId('ses', query.before)
+      const deployment = query.deployment === undefined ? null : await deployments.get(query.deployment)
+      const limit = query.limit ?? 50
+      const items = await store.listSessions(localTenant, {
+        limit,
+        ...(before ? { before } : {}),
+        ...(deployment ? { deployment: deployment.id as never } : {}),
+        ...(query.state === undefined ? {} : { state: query.state }),
+        ...(query.search === undefined ? {} : { search: query.search }),
+      })
+      return { items, next: items.length === limit ? items.at(-1)!.id : null, open: parts.gateway.openSessions() }
+    },
+    getSession: ({ params }) => findSession(params.id),
+    closeSession: async ({ params }) => {
+      const session = await findSession(params.id)
+      await parts.gateway.closeSession(session.id as SessionId, 'operator')
+      return findSession(params.id)
+    },
+    getRecording: async ({ params, reply }) => {
+      const session = await findSession(params.id)
+      return reply
+        .type('application/octet-stream')
+        .header('content-disposition', `attachment; filename="${session.id}.mcrec"`)
+        .send(createReadStream(parts.recorder.pathOf(session.id as SessionId)))
+    },
+
+    replaySession: async ({ params }) => parts.replays.run(await findSession(params.id)),
+    listReplays: async ({ params }) => ({
+      items: await store.listReplays(localTenant, (await findSession(params.id)).id as SessionId),
+    }),
+    getReplay: async ({ params }) => {
+      const id = parseId('rpl', params.id)
+      const replay = id && (await store.findReplay(localTenant, id))
+      if (!replay) throw new ConductorError('replay_not_found', `There is no replay ${JSON.stringify(params.id)}.`)
+      return replay
+    },
+
+    mintToken: ({ body }) => parts.mintToken(body),
+
+    listSecrets: async () => ({ items: await parts.secrets.list(localTenant) }),
+    putSecret: async ({ params, body }) => {
+      const secret = await parts.secrets.set(localTenant, params.name, body.value)
+      // Deployments hold their environment resolved; the next session must see the new value.
+      await deployments.load()
+      return secret
+    },
+    removeSecret: async ({ params }) => {
+      if (!(await parts.secrets.remove(localTenant, params.name))) {
+        throw new ConductorError('secret_not_found', `There is no secret ${JSON.stringify(params.name)}.`)
+      }
+      await deployments.load()
+      return {}
+    },
+
+    signIn: async ({ body, reply }) => {
+      const cookie = parts.consoleSessions.open(body.key)
+      if (cookie === null) throw new ConductorError('operator_required', 'This is not the operator key.')
+      reply.header('set-cookie', `${cookieName}=${cookie}; Path=/; HttpOnly; SameSite=Strict; Max-Age=43200`)
+      return {}
+    },
+
+    getLogs: async ({ query, reply }) => {
+      const wanted = (entry: Record<string, unknown>) => query.session === undefined || entry['session'] === query.session
+      const closed = new AbortController()
+      const stream = openStream(reply, 'application/x-ndjson', () => closed.abort())
+      const write = (entry: LogEntry) => {
+        if (wanted(entry)) stream.write(`${JSON.stringify(entry)}\n`)
+      }
+      for (const entry of parts.logs.recent(query.limit ?? 200)) write(entry)
+      if (query.follow) closed.signal.addEventListener('abort', parts.logs.follow(write))
+      else stream.end()
+      return reply
+    },
+    getEvents: async ({ reply }) => {
+      const closed = new AbortController()
+      const stream = openStream(reply, 'text/event-stream', () => closed.abort())
+      stream.write(': connected\n\n')
+      const stopFollowing = parts.changes.follow(event =>
+        stream.write(`event: ${event.kind}\ndata: ${JSON.stringify(event)}\n\n`),
+      )
+      closed.signal.addEventListener('abort', stopFollowing)
+      keepAlive(parts.world, closed.signal, () => stream.write(': alive\n\n'))
+      return reply
+    },
+    stop: async () => {
+      parts.stop('operator')
+      return {}
+    },
+  }
+}
