@@ -29,14 +29,14 @@ export interface Exchange {
   /** JSON-RPC error of the answer, or the code of the denial. */
   error: { code: number | null; message: string } | null
   /** What the time went on, as far as the tape shows. In order, without overlap. */
-  spans: Span[]
+  spans: ExchangeSpan[]
   /** Progress, notifications and requests of the other side while this one was open. */
   children: Exchange[]
 }
 
 export type ExchangeState = 'ok' | 'error' | 'tool_error' | 'open' | 'cancelled'
 
-export interface Span {
+export interface ExchangeSpan {
   /**
    * `waiting`: for a sandbox. `working`: the server had it. `asking`: the server waited for the client’s answer.
    * `delivering`: from the answer until the client had it.
@@ -198,7 +198,7 @@ function addSpans(row: Exchange, clock: Clock): void {
   if (row.kind !== 'request') return
   const endUs = row.endUs ?? clock.lastUs
   let atUs = row.startUs
-  const until = (kind: Span['kind'], stopUs: number) => {
+  const until = (kind: ExchangeSpan['kind'], stopUs: number) => {
     const stop = Math.min(Math.max(stopUs, atUs), endUs)
     if (stop > atUs) row.spans.push({ kind, startUs: atUs, endUs: stop })
     atUs = stop
