@@ -1,6 +1,7 @@
 /** Every setting: name, default, meaning. The only reader of `process.env`. Precedence: flag, environment, default. */
 import { resolve } from 'node:path'
 import { ConductorError } from '@maestro/contract'
+import type { SandboxLimits } from './sandbox/sandbox.ts'
 
 interface Setting<T> {
   /** Environment variable. */
@@ -126,6 +127,15 @@ export function readConfig(
   const config = values as Config
   return { ...config, data: resolve(config.data) }
 }
+
+/** What one sandbox may use under these settings. */
+export const sandboxLimits = (config: Config): SandboxLimits => ({
+  memoryBytesMax: config.memoryMiBMax * MiB,
+  pidsMax: config.pidsMax,
+  cpusMax: 1,
+  diskBytesMax: config.diskMiBMax * MiB,
+  lineBytesMax: config.frameBytesMax,
+})
 
 function closest(name: string, known: ReadonlySet<string>): string {
   const near = [...known].find(candidate => candidate.startsWith(name.slice(0, 11)) || name.startsWith(candidate))

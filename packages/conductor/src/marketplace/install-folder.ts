@@ -1,0 +1,113 @@
+import { constants, copyFile, lstat, mkdir, readdir, readFile, readlink, rm, stat, symlink } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
+import { ConductorError } from '@maestro/contract'
+import { digestOf, sealBundle } from './bundle.ts'
+import { checkLock, readLock } from './check-lock.ts'
+import { type PackageFacts, readPackage } from './find-entry.ts'
+import { type Installation, type InstallTools, scriptArgs } from './install-npm.ts'
+import { openStaging } from './staging.ts'
+
+const installMsMax = 600_000
+/** Made by tools and made again by us; `.maestro` may hold this very copy. */
+const skipped = new Set(['.git', 'node_modules', '.maestro'])
+const copyDepthMax = 64
+
+export interface FolderInstallation extends Installation {
+  name: string
+  /** Absolute. */
+  path: string
+}
+
+/**
+ * Copies a folder as it is now and installs its dependencies by its lockfile, or by one made first. A folder without dependencies
+ * needs no npm and no package.json. The same content again is found without work. Throws `source_invalid`,
+ * `package_integrity_failed`, `package_not_runnable`, `install_failed`; the signal's reason when aborted.
+ */
+export async function installFolder(
+  tools: InstallTools,
+  path: string,
+  allowScripts: boolean,
+  signal: AbortSignal,
+): Promise<FolderInstallation> {
+  const source = await folderAt(path)
+  await using staging = await openStaging(tools.dataFolder)
+  await copyTree(source, staging.folder, resolve(tools.dataFolder), signal, 0)
+
+  const facts = await packageFacts(staging.folder)
+  const name = typeof facts.name === 'string' && facts.name !== '' ? facts.name : basename(source)
+  const version = typeof facts.version === 'string' && facts.version !== '' ? facts.version : '0.0.0'
+  refuseEngine(tools, name, facts)
+
+  const receipt = ['folder', await digestOf(staging.folder), allowScripts ? 'scripts' : 'plain']
+  const known = await tools.receipts.recall(receipt)
+  if (known) return { bundle: known, name, version, path: source, fetched: false }
+
+  if (hasDependencies(facts)) await installDependencies(tools, staging.folder, allowScripts, signal)
+  // It configures npm and may hold a token; nothing needs it once everything is installed.
+  await rm(join(staging.folder, '.npmrc'), { force: true })
+  const bundle = await sealBundle(staging.folder, tools.bundlesFolder)
+  await tools.receipts.remember(receipt, bundle)
+  return { bundle, name, version, path: source, fetched: true }
+}
+
+/** `~` is the home of whoever runs Conductor. Throws `source_invalid` where it is not a folder. */
+async function folderAt(path: string): Promise<string> {
+  const full = resolve(path === '~' || path.startsWith('~/') ? join(homedir(), path.slice(1)) : path)
+  const facts = await stat(full).catch(() => null)
+  if (!facts?.isDirectory()) throw new ConductorError('source_invalid', `${JSON.stringify(path)} is not a folder.`)
+  return full
+}
+
+async function copyTree(from: string, to: string, dataFolder: string, signal: AbortSignal, depth: number): Promise<void> {
+  if (depth > copyDepthMax) throw new ConductorError('source_invalid', `The folder is nested more than ${copyDepthMax} deep.`)
+  await mkdir(to, { recursive: true })
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    signal.throwIfAborted()
+    const source = join(from, entry.name)
+    if (skipped.has(entry.name) || source === dataFolder) continue
+    const target = join(to, entry.name)
+    if (entry.isDirectory()) await copyTree(source, target, dataFolder, signal, depth + 1)
+    else if (entry.isSymbolicLink()) await symlink(await readlink(source), target)
+    else if (entry.isFile()) await copyFile(source, target, constants.COPYFILE_FICLONE)
+    else throw new ConductorError('source_invalid', `${entry.name} is a device, a socket or a pipe; a server is made of files.`)
+  }
+}
+
+async function packageFacts(folder: string): Promise<PackageFacts> {
+  const there = await lstat(join(folder, 'package.json')).catch(() => null)
+  return there ? readPackage(folder) : {}
+}
+
+function refuseEngine(tools: InstallTools, name: string, facts: PackageFacts): void {
+  const range = (facts.engines as { node?: unknown } | null | undefined)?.node
+  if (typeof range !== 'string' || tools.npm.accepts(range)) return
+  throw new ConductorError('package_not_runnable', `${name} needs Node ${range}; servers run on ${process.version} here.`, {
+    needs: range,
+  })
+}
+
+const hasDependencies = (facts: PackageFacts) =>
+  [facts.dependencies, facts.optionalDependencies].some(
+    table => typeof table === 'object' && table !== null && Object.keys(table).length > 0,
+  )
+
+async function installDependencies(
+  tools: InstallTools,
+  folder: string,
+  allowScripts: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const lockFile = await lockOf(folder)
+  if (!lockFile) await tools.npm.run(['install', '--package-lock-only', '--ignore-scripts'], folder, installMsMax, signal)
+  checkLock(readLock(await readFile(join(folder, lockFile ?? 'package-lock.json'), 'utf8')))
+  await tools.npm.run(['ci', ...scriptArgs(allowScripts)], folder, installMsMax, signal)
+}
+
+/** npm prefers a shrinkwrap where both are there. */
+async function lockOf(folder: string): Promise<string | null> {
+  for (const name of ['npm-shrinkwrap.json', 'package-lock.json']) {
+    if (await lstat(join(folder, name)).catch(() => null)) return name
+  }
+  return null
+}

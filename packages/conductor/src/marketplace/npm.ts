@@ -1,0 +1,155 @@
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { ConductorError } from '@maestro/contract'
+import type { World } from '../world.ts'
+import { npmEnvironment } from './npm-environment.ts'
+import { withoutCredentials } from './without-credentials.ts'
+
+const outputBytesMax = 8 * 1024 * 1024
+const tailCharsMax = 2000
+
+/** Runs the pinned npm in a folder. The person's own npm configuration (registry, proxy, cache) applies. */
+export interface Npm {
+  /** Resolves with standard output. Throws `package_not_found`, `package_integrity_failed`, `install_failed`; the signal's reason when aborted. */
+  run(args: readonly string[], folder: string, timeoutMs: number, signal: AbortSignal): Promise<string>
+  /** Whether the Node that will run the server is inside a package's `engines.node`. */
+  accepts(engineRange: string): boolean
+}
+
+// They override what a person's configuration could otherwise bend: where files land and what is recorded about them.
+const fixedArgs = [
+  '--json',
+  '--loglevel=error',
+  '--no-audit',
+  '--no-fund',
+  '--no-update-notifier',
+  '--no-progress',
+  '--global=false',
+  '--dry-run=false',
+  '--package-lock=true',
+  '--lockfile-version=3',
+  '--install-strategy=hoisted',
+  '--omit-lockfile-registry-resolved=true',
+  '--omit=dev',
+  '--include=optional',
+  '--include=peer',
+]
+
+export function pinnedNpm(world: World, environment: Readonly<Record<string, string | undefined>>): Npm {
+  const home = npmFolder()
+  const semver = createRequire(join(home, 'package.json'))('semver') as {
+    satisfies(version: string, range: string, options: { includePrerelease: boolean }): boolean
+  }
+  return {
+    run: (args, folder, timeoutMs, signal) =>
+      runNpm(world, join(home, 'bin', 'npm-cli.js'), npmEnvironment(environment), args, folder, timeoutMs, signal),
+    accepts: range => semver.satisfies(process.version, range, { includePrerelease: true }),
+  }
+}
+
+function npmFolder(): string {
+  // Not `require.resolve('npm/package.json')`: that would also find a stray npm in NODE_PATH.
+  for (let folder = import.meta.dirname; ; folder = dirname(folder)) {
+    const candidate = join(folder, 'node_modules', 'npm')
+    if (existsSync(join(candidate, 'bin', 'npm-cli.js'))) return candidate
+    if (folder === dirname(folder)) throw new ConductorError('install_failed', 'The pinned npm is missing; run `npm ci` again.')
+  }
+}
+
+async function runNpm(
+  world: World,
+  cli: string,
+  env: Record<string, string>,
+  args: readonly string[],
+  folder: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<string> {
+  signal.throwIfAborted()
+  // Its own process group, so that an end reaches whatever npm started, and Ctrl-C in a terminal reaches npm only through us.
+  const child = spawn(process.execPath, [cli, ...args, ...fixedArgs], {
+    cwd: folder,
+    env,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const stdout = gather(child.stdout)
+  const stderr = gather(child.stderr)
+  let timedOut = false
+  const kill = () => {
+    if (child.pid === undefined) return
+    try {
+      process.kill(-child.pid, 'SIGKILL')
+    } catch {
+      // The group is gone already.
+    }
+  }
+  const cancelTimeout = world.after(timeoutMs, () => {
+    timedOut = true
+    kill()
+  })
+  signal.addEventListener('abort', kill, { once: true })
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject)
+      child.once('close', resolve)
+    }).catch(cause => {
+      throw new ConductorError('install_failed', 'npm could not be started.', {}, cause)
+    })
+    signal.throwIfAborted()
+    if (timedOut) throw new ConductorError('install_failed', `npm took longer than ${timeoutMs / 1000} s and was ended.`)
+    if (code !== 0) throw npmFailure(stdout(), stderr())
+    return stdout()
+  } finally {
+    cancelTimeout()
+    signal.removeEventListener('abort', kill)
+  }
+}
+
+function gather(stream: NodeJS.ReadableStream): () => string {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  stream.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes <= outputBytesMax) chunks.push(chunk)
+  })
+  return () => Buffer.concat(chunks).toString('utf8')
+}
+
+/** npm with `--json` says what failed as `{error: {code, summary, detail}}` on standard output. */
+export function npmFailure(stdout: string, stderr: string): ConductorError {
+  const said = parseError(stdout)
+  const tail = withoutCredentials(said.summary || stderr.trim()).slice(-tailCharsMax)
+  const facts: Record<string, string> = said.code ? { npm: said.code } : {}
+  switch (said.code) {
+    case 'E404':
+    case 'ETARGET':
+    case 'ENOVERSIONS':
+      return new ConductorError('package_not_found', `The registry has no such package or version. npm said: ${tail}`, facts)
+    case 'EINTEGRITY':
+      return new ConductorError(
+        'package_integrity_failed',
+        `A package that arrived is not the one its checksum names. npm said: ${tail}`,
+        facts,
+      )
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+    case 'ECONNREFUSED':
+    case 'ECONNRESET':
+    case 'ETIMEDOUT':
+      return new ConductorError('install_failed', `The package registry cannot be reached. npm said: ${tail}`, facts)
+    default:
+      return new ConductorError('install_failed', `npm failed. It said: ${tail || 'nothing'}`, facts)
+  }
+}
+
+function parseError(stdout: string): { code: string; summary: string } {
+  try {
+    const { error } = JSON.parse(stdout) as { error?: { code?: unknown; summary?: unknown; detail?: unknown } }
+    return { code: String(error?.code ?? ''), summary: String(error?.summary ?? error?.detail ?? '') }
+  } catch {
+    return { code: '', summary: '' }
+  }
+}
