@@ -15,7 +15,7 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import { z } from 'zod'
 import { maestroBin, type RunningConductor, startConductor } from './support/conductor.ts'
 import { exercise } from './support/exercise.ts'
-import { run } from './support/maestro.ts'
+import { run } from './support/run.ts'
 
 let conductor: RunningConductor
 before(async () => {

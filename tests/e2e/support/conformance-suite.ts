@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { run } from './maestro.ts'
+import { run } from './run.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const home = dirname(createRequire(import.meta.url).resolve('@modelcontextprotocol/conformance/package.json'))
@@ -18,7 +18,7 @@ export interface SuiteResult {
 export async function runConformanceSuite(url: string, requirements = '2025-11-25'): Promise<SuiteResult> {
   await using folder = await temporaryFolder('conformance')
   const args = [suite, 'server', '--url', url, '--requirements', requirements, '-o', folder.path]
-  const { code, stdout, stderr } = await run(process.execPath, args, { timeoutMs: 240_000 })
+  const { code, stdout, stderr } = await run(process.execPath, args, 240_000)
   const scenarios = new Map<string, string[]>()
   for (const name of await readdir(folder.path, { recursive: true })) {
     const scenario = /(?:^|\/)server-([^/]+?)-\d{4}-\d\d-\d\dT[^/]*\/checks\.json$/.exec(name)?.[1]
