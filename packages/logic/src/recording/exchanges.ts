@@ -1,5 +1,5 @@
 import type { Direction, TapeEvent } from '@maestro/contract'
-import { type Message, messagesOf, progressTokenOf } from './message.ts'
+import { type Message, messagesOf, progressTokenOf, subscriptionOf } from './message.ts'
 import { createOpenRequests, type OpenRequests } from './open-requests.ts'
 import type { Recording } from './read.ts'
 import { isObject } from './shape.ts'
@@ -151,7 +151,8 @@ function answer(row: Exchange, response: Message & { type: 'response' }, ordinal
 }
 
 /**
- * Whose child this is: the request that gave its progress token, the request it cancels, else, for what a server says,
+ * Whose child this is: the request that gave its progress token, the subscription it serves, the
+ * request it cancels, else, for what a server says,
  * the newest request that is open. What a client says while a request runs stands for itself.
  */
 function parentOf(message: Message, direction: Direction, open: Open): Exchange | undefined {
@@ -161,6 +162,9 @@ function parentOf(message: Message, direction: Direction, open: Open): Exchange 
     const owner = asked.ownerOf(progressTokenOf(message.params))
     if (owner) return owner
   }
+  const subscription = subscriptionOf(message.params)
+  const listener = subscription === undefined ? undefined : asked.find(subscription)
+  if (listener) return listener
   if (message.method === 'notifications/cancelled') return cancelledBy(open[direction], message.params)
   return direction === 'outward' ? asked.newest() : undefined
 }

@@ -51,6 +51,12 @@ export function progressTokenAskedBy(params: unknown): string | number | undefin
 export const progressTokenOf = (params: unknown): string | number | undefined =>
   tokenOf(isObject(params) ? params['progressToken'] : undefined)
 
+/** The `subscriptions/listen` request that a notification belongs to (2026-07-28), by its JSON-RPC id, or undefined. */
+export function subscriptionOf(params: unknown): string | number | undefined {
+  const meta = isObject(params) ? params['_meta'] : undefined
+  return tokenOf(isObject(meta) ? meta['io.modelcontextprotocol/subscriptionId'] : undefined)
+}
+
 const tokenOf = (value: unknown): string | number | undefined =>
   typeof value === 'string' || typeof value === 'number' ? value : undefined
 
