@@ -16,9 +16,12 @@ export interface World {
   log: Log
 }
 
+/** The wall clock for what is made before a World is: its log. */
+export const wallClock = (): number => Date.now()
+
 export function realWorld(log: Log): World {
   return {
-    now: () => Date.now(),
+    now: wallClock,
     monotonicMs: () => performance.now(),
     randomBytes: count => randomBytes(count),
     sleep: (ms, signal) =>

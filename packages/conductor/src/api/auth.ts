@@ -1,13 +1,14 @@
 import { ConductorError } from '@maestro/contract'
 import type { FastifyRequest } from 'fastify'
 import type { Policy } from '../session/stages.ts'
+import type { ConsoleSessions } from '../tenancy/console-sessions.ts'
 
 export const cookieName = 'maestro_console'
 
 interface Parts {
   policy: Policy
   isOperatorKey(key: string): boolean
-  consoleSessions: { isOpen(cookie: string): boolean }
+  consoleSessions: Pick<ConsoleSessions, 'has'>
   /** Origins whose pages may act with the cookie. */
   ownOrigins(): readonly string[]
 }
@@ -29,7 +30,7 @@ export function createOperatorCheck(parts: Parts): (request: FastifyRequest) => 
       throw new ConductorError('operator_required', 'The authorization given is not the operator’s.')
     }
     const cookie = cookieOf(request.headers.cookie)
-    if (cookie !== null && isSameOrigin(request, parts.ownOrigins()) && parts.consoleSessions.isOpen(cookie)) return
+    if (cookie !== null && isSameOrigin(request, parts.ownOrigins()) && parts.consoleSessions.has(cookie)) return
     throw new ConductorError('operator_required', 'This call needs the operator key or a console sign-in.')
   }
 }

@@ -16,6 +16,8 @@ import type { Journal, Pool, Recorder } from '../session/stages.ts'
 import type { Store } from '../store/store.ts'
 import type { Changes } from '../telemetry/changes.ts'
 import type { LogFeed } from '../telemetry/log-feed.ts'
+import type { ConsoleSessions } from '../tenancy/console-sessions.ts'
+import type { Secrets } from '../tenancy/secrets.ts'
 import type { World } from '../world.ts'
 import type { Handlers } from './api.ts'
 import { cookieName } from './auth.ts'
@@ -38,12 +40,8 @@ export interface HandlerParts {
     openSessions(): number
   }
   replays: { run(session: Session): Promise<Replay> }
-  secrets: {
-    set(tenant: typeof localTenant, name: string, value: string): Promise<{ name: string; updatedAt: number }>
-    list(tenant: typeof localTenant): Promise<{ name: string; updatedAt: number }[]>
-    remove(tenant: typeof localTenant, name: string): Promise<boolean>
-  }
-  consoleSessions: { open(key: string): string | null }
+  secrets: Pick<Secrets, 'set' | 'list' | 'remove'>
+  consoleSessions: Pick<ConsoleSessions, 'open'>
   mintToken(request: TokenRequest): Promise<Token>
   status(): Status
   stop(reason: string): void
@@ -145,8 +143,7 @@ export function createHandlers(parts: HandlerParts): Handlers {
     },
 
     signIn: async ({ body, reply }) => {
-      const cookie = parts.consoleSessions.open(body.key)
-      if (cookie === null) throw new ConductorError('operator_required', 'This is not the operator key.')
+      const { cookie } = parts.consoleSessions.open(body.key)
       reply.header('set-cookie', `${cookieName}=${cookie}; Path=/; HttpOnly; SameSite=Strict; Max-Age=43200`)
       return {}
     },

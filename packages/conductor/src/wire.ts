@@ -1,0 +1,312 @@
+/** The composition root: settings in, a running machine out. The only file that knows which part stands behind a port. */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  type Deployment,
+  type DeployRequest,
+  localTenant,
+  type Status,
+  sessionRevisions,
+  statelessRevision,
+  type Token,
+  type TokenRequest,
+} from '@maestro/contract'
+import { createApi } from './api/api.ts'
+import { createOperatorCheck } from './api/auth.ts'
+import { serveConsole } from './api/console.ts'
+import { createHandlers } from './api/handlers.ts'
+import type { Config } from './config.ts'
+import { createDeployments } from './deployment/deployments.ts'
+import { createGateway } from './gateway/gateway.ts'
+import { startRemote } from './gateway/remote-upstream.ts'
+import { createFrontDoor, listen } from './listen.ts'
+import { createInstaller } from './marketplace/installer.ts'
+import { createPolicy } from './policy/policy.ts'
+import { createTokens } from './policy/tokens.ts'
+import { createPool } from './pool/pool.ts'
+import { createRecorder } from './recorder/recorder.ts'
+import { createReplays } from './replay/replays.ts'
+import { startStub } from './replay/stub-upstream.ts'
+import { writeRuntimeFile } from './runtime-file.ts'
+import { chooseDriver } from './sandbox/drivers.ts'
+import type { Journal } from './session/stages.ts'
+import { createJournal } from './store/journal.ts'
+import { lockDataFolder } from './store/lock-data-folder.ts'
+import { openStore } from './store/open-store.ts'
+import { createChanges } from './telemetry/changes.ts'
+import { createLogFeed } from './telemetry/log-feed.ts'
+import { fileSink, terminalSink } from './telemetry/log-sinks.ts'
+import { createLog } from './telemetry/logger.ts'
+import { createConsoleSessions } from './tenancy/console-sessions.ts'
+import { readOperatorKey } from './tenancy/operator-key.ts'
+import { createSecrets } from './tenancy/secrets.ts'
+import { version } from './version.ts'
+import { realWorld, wallClock } from './world.ts'
+
+export interface RunningConductor {
+  apiUrl: string
+  /** With the sign-in key in the fragment, which no server ever sees. */
+  consoleUrl: string
+  operatorKey: string
+  status(): Status
+  deploy(request: DeployRequest): Promise<{ deployment: Deployment; installed: boolean; changed: boolean }>
+  deployments(): Promise<Deployment[]>
+  /** `operator: true` lets the token use the API as well. */
+  mintToken(request: TokenRequest & { operator?: boolean }): Promise<Token>
+  /** Drains and ends everything; the same promise however often it is asked. */
+  stop(reason: string): Promise<void>
+  /** Settles when it has ended. */
+  stopped: Promise<void>
+}
+
+const tokenTtlMs = 15 * 60_000
+
+/** What has been started, in order, so that it can be ended in the opposite order, also after half a start. */
+class Started {
+  private readonly ends: { name: string; end: () => unknown }[] = []
+
+  add<T>(name: string, part: T, end: (part: T) => unknown): T {
+    this.ends.push({ name, end: () => end(part) })
+    return part
+  }
+
+  async endAll(onError: (name: string, error: unknown) => void): Promise<void> {
+    for (const { name, end } of this.ends.reverse()) {
+      try {
+        await end()
+      } catch (error) {
+        onError(name, error)
+      }
+    }
+  }
+}
+
+/**
+ * Starts Conductor in this process. Throws `config_invalid`, `data_locked`, `port_busy`, `store_unavailable`, `sandbox_unavailable`;
+ * whatever was started by then is ended again.
+ */
+export async function startConductor(config: Config): Promise<RunningConductor> {
+  const logs = createLogFeed()
+  await mkdir(config.data, { recursive: true, mode: 0o700 })
+  const started = new Started()
+  const file = started.add('log', fileSink(join(config.data, 'logs/conductor.ndjson')), sink => sink.close())
+  const world = realWorld(createLog(wallClock, [terminalSink(config.logFormat), file, logs.sink]))
+  try {
+    return await start(config, { world, logs, started })
+  } catch (error) {
+    await started.endAll((name, cause) => world.log.error('stop.failed', cause, { part: name }))
+    throw error
+  }
+}
+
+async function start(
+  config: Config,
+  { world, logs, started }: { world: ReturnType<typeof realWorld>; logs: ReturnType<typeof createLogFeed>; started: Started },
+): Promise<RunningConductor> {
+  const startedAt = world.now()
+  const inData = (path: string) => join(config.data, path)
+  started.add('lock', await lockDataFolder(config.data, world), lock => lock.release())
+  await mkdir(inData('keys'), { recursive: true, mode: 0o700 })
+
+  const store = started.add('store', await openStore({ config, world, dataFolder: config.data }), open => open.close())
+  const driver = started.add('sandboxes', await chooseDriver(config, world), chosen => chosen.close())
+  const recorder = createRecorder({ folder: inData('recordings'), world, version })
+  const mended = await recorder.recover()
+  const lost = await store.closeOpenSessions('crash', startedAt)
+  if (mended.length + lost > 0) world.log.warn('recovered', { recordings: mended.length, sessions: lost })
+
+  const changes = createChanges()
+  const journal = started.add('journal', createJournal({ store, world, tenant: localTenant }), open => open.flush())
+  const watchedJournal: Journal = {
+    save: session => {
+      journal.save(session)
+      changes.tell({ kind: 'session', id: session.id })
+    },
+    flush: () => journal.flush(),
+  }
+
+  const operator = readOperatorKey(inData('keys/operator.key'), world)
+  const consoleSessions = createConsoleSessions(operator, world)
+  const tokens = await createTokens({ keyFile: inData('keys/capability.jwk'), world, issuer: 'maestro-conductor' })
+  const policy = createPolicy(tokens, world)
+  const secrets = createSecrets({ store, rootKeyFile: inData('keys/root.key'), world })
+  const telemetry =
+    config.otlpEndpoint === '' ? null : started.add('telemetry', await startTelemetry(world), open => open.close())
+
+  const pool = started.add(
+    'pool',
+    createPool({
+      driver,
+      world,
+      starters: {
+        remote: runnable => startRemote(runnable, world),
+        recording: runnable => startStub(runnable, recorder, world),
+      },
+      sandboxesMax: config.sandboxesMax,
+      warmPerDeployment: config.warmPerDeployment,
+    }),
+    open => open.close(),
+  )
+
+  let base = ''
+  const mcpUrlOf = (name: string) => `${base}/mcp/${name}`
+  const installer = started.add(
+    'installer',
+    createInstaller({
+      world,
+      config,
+      dataFolder: config.data,
+      store,
+      driver,
+      startRemote: url => startRemote(url, world),
+      recordingPathOf: session => recorder.pathOf(session),
+    }),
+    open => open.close(),
+  )
+  await installer.cleanStaging()
+  const deployments = createDeployments({
+    config,
+    world,
+    store,
+    pool,
+    changes,
+    mcpUrlOf,
+    install: request => installer.install(request),
+    resolveEnv: env => secrets.resolve(localTenant, env),
+  })
+  const gateway = createGateway({
+    config,
+    world,
+    directory: deployments,
+    policy,
+    pool,
+    recorder,
+    journal: watchedJournal,
+    version,
+    ...(telemetry ? { telemetry } : {}),
+  })
+  const replays = createReplays({
+    config,
+    world,
+    store,
+    directory: deployments,
+    pool,
+    recorder,
+    onChange: replay => changes.tell({ kind: 'session', id: replay.session }),
+  })
+
+  const mintToken = async ({
+    deployment,
+    tools,
+    subject,
+    ttlMs,
+    operator: asOperator,
+  }: TokenRequest & { operator?: boolean }): Promise<Token> => {
+    const found = await deployments.get(deployment)
+    const { token, expiresAt } = await tokens.mint({
+      tenant: localTenant,
+      deployment: found.id as never,
+      tools: tools ?? '*',
+      subject: subject ?? 'operator',
+      ttlMs: ttlMs ?? tokenTtlMs,
+      operator: asOperator ?? false,
+      audience: found.mcpUrl,
+    })
+    return { token, mcpUrl: found.mcpUrl, expiresAt }
+  }
+  const status = (): Status => ({
+    ready: true,
+    version,
+    revisions: [...sessionRevisions, statelessRevision],
+    pid: process.pid,
+    startedAt,
+    apiUrl: `${base}/v1`,
+    consoleUrl: `${base}/console/`,
+    dataFolder: config.data,
+    driver: driver.name,
+    database: store.description,
+    rssBytes: process.memoryUsage.rss(),
+    sessionsOpen: gateway.openSessions(),
+  })
+
+  let stopping: Promise<void> | null = null
+  let settleStopped = () => {}
+  const stopped = new Promise<void>(resolve => {
+    settleStopped = resolve
+  })
+  const stop = (reason: string): Promise<void> => {
+    stopping ??= (async () => {
+      world.log.info('stopping', { reason })
+      await gateway.drain()
+      await started.endAll((name, error) => world.log.error('stop.failed', error, { part: name }))
+      settleStopped()
+    })()
+    return stopping
+  }
+
+  const api = createApi(
+    createHandlers({
+      version,
+      world,
+      store,
+      journal,
+      deployments,
+      pool,
+      recorder,
+      changes,
+      logs,
+      gateway,
+      replays,
+      secrets,
+      consoleSessions,
+      mintToken,
+      status,
+      stop: reason => void stop(reason),
+    }),
+    {
+      server: createFrontDoor(gateway),
+      requireOperator: createOperatorCheck({
+        policy,
+        isOperatorKey: key => operator.matches(key),
+        consoleSessions,
+        ownOrigins: () => [base, base.replace('127.0.0.1', 'localhost')],
+      }),
+      checkOrigin: request => gateway.checkOrigin(request),
+    },
+  )
+  serveConsole(api, join(import.meta.dirname, '../../console/dist'))
+  await api.ready()
+  started.add('api', api, open => open.close())
+  const port = await listen(api.server, config.host, config.port)
+  base = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`
+  await deployments.load()
+  started.add(
+    'runtime file',
+    await writeRuntimeFile(config.data, { pid: process.pid, port, apiUrl: `${base}/v1`, startedAt }),
+    remove => remove(),
+  )
+  world.log.info('ready', {
+    url: base,
+    driver: driver.name,
+    database: store.description,
+    ms: Math.round(world.now() - startedAt),
+  })
+
+  return {
+    apiUrl: `${base}/v1`,
+    consoleUrl: `${base}/console/#key=${operator.text}`,
+    operatorKey: operator.text,
+    status,
+    deploy: request => deployments.deploy(request),
+    deployments: () => deployments.list(),
+    mintToken,
+    stop,
+    stopped,
+  }
+}
+
+/** Loaded only where something is exported: the SDK costs memory and start-up time that an idle install need not pay. */
+async function startTelemetry(world: ReturnType<typeof realWorld>) {
+  const { createTelemetry, otlpExporters } = await import('./telemetry/otel.ts')
+  return createTelemetry(version, world, otlpExporters())
+}
