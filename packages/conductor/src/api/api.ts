@@ -49,8 +49,8 @@ export function createApi(handlers: Handlers, { server, requireOperator, checkOr
     reply.header('x-request-id', request.id)
     checkOrigin(request.raw)
   })
-  // An empty body under application/json is how many clients send a POST that needs none.
-  api.removeContentTypeParser('application/json')
+  // JSON only. An empty body under application/json is how many clients send a POST that needs none.
+  api.removeAllContentTypeParsers()
   api.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, text, done) => {
     try {
       done(null, text === '' ? undefined : JSON.parse(text as string))
