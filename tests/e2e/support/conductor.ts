@@ -106,9 +106,9 @@ export async function startConductor(options: ConductorOptions = {}): Promise<Ru
     throw error
   }
   const startMs = performance.now() - startedAt
-  // Under a wrapper such as unshare the child is not Conductor itself.
-  const pid = (JSON.parse(readFileSync(join(data, 'run', 'conductor.json'), 'utf8')) as { pid: number }).pid
-  const own = options.under ? child.pid! : pid
+  // Read as Conductor sees it: a wrapper may have given it mounts of its own.
+  const runtime = join(`/proc/${child.pid}/root`, data, 'run', 'conductor.json')
+  const { pid } = JSON.parse(readFileSync(runtime, 'utf8')) as { pid: number }
   let over = false
 
   async function api<N extends RouteName>(name: N, { params, query, body }: CallOptions<N> = {}): Promise<ReplyOf<Routes[N]>> {
@@ -151,7 +151,7 @@ export async function startConductor(options: ConductorOptions = {}): Promise<Ru
       }),
     survivors: () => processesOf(data),
     async stop() {
-      const before = descendantsOf(own)
+      const before = descendantsOf(child.pid!)
       over = true
       process.kill(pid, 'SIGTERM')
       const code = await exited

@@ -18,7 +18,7 @@ export interface SuiteResult {
 export async function runConformanceSuite(url: string, requirements = '2025-11-25'): Promise<SuiteResult> {
   await using folder = await temporaryFolder('conformance')
   const args = [suite, 'server', '--url', url, '--requirements', requirements, '-o', folder.path]
-  const { code, stdout, stderr } = await run(process.execPath, args, 240_000)
+  const { code, stdout, stderr } = await run(process.execPath, args, { timeoutMs: 240_000 })
   const scenarios = new Map<string, string[]>()
   for (const name of await readdir(folder.path, { recursive: true })) {
     const scenario = /(?:^|\/)server-([^/]+?)-\d{4}-\d\d-\d\dT[^/]*\/checks\.json$/.exec(name)?.[1]

@@ -7,9 +7,24 @@ export interface Ran {
   stderr: string
 }
 
-/** Runs any program to its end and gathers what it printed; kills it after `timeoutMs`. */
-export async function run(program: string, args: readonly string[], timeoutMs = 120_000): Promise<Ran> {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: timeoutMs, killSignal: 'SIGKILL' })
+export interface RunOptions {
+  /** Standard input; empty where absent. */
+  input?: string
+  timeoutMs?: number
+  env?: Record<string, string>
+}
+
+/** Runs a program to its end and gathers what it printed; kills it after `timeoutMs`. */
+export async function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  const child = spawn(program, args, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, ...options.env },
+    timeout: options.timeoutMs ?? 120_000,
+    killSignal: 'SIGKILL',
+  })
+  // A program that ends without reading its input closes the pipe; that is its right.
+  child.stdin.on('error', () => {})
+  child.stdin.end(options.input ?? '')
   const printed = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', chunk => {
     printed.stdout += chunk
