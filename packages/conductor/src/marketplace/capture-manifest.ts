@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { ConductorError, type Manifest } from '@maestro/contract'
+import { ConductorError, type Manifest, type ProtocolRevision, sessionRevisions, statelessRevision } from '@maestro/contract'
 import type { Upstream } from '../session/stages.ts'
 import type { World } from '../world.ts'
 import { initialize, readSessionManifest, readStatelessManifest, type SelfDescription } from './read-manifest.ts'
@@ -9,8 +9,8 @@ const pingMsMax = 2_000
 
 export interface Capture {
   world: World
-  /** Starts the server anew; called for the first run and for each probe, since a probe may leave it unusable. */
-  start(): Promise<Upstream>
+  /** Starts the server anew, to be spoken to in this revision; called for each probe too, since one may leave it unusable. */
+  start(revision: ProtocolRevision): Promise<Upstream>
   initializeMsMax: number
   /** Values that must not show in an error, by the name to show instead. */
   secrets: Readonly<Record<string, string>>
@@ -60,7 +60,7 @@ class FirstRunFailure extends Error {
 }
 
 function runSession(capture: Capture): Promise<FirstRun> {
-  return withServer(capture, async (link, startedMs) => {
+  return withServer(capture, sessionRevisions[0], async (link, startedMs) => {
     const initialized = await initialize(link, capture.initializeMsMax)
     const startupMs = capture.world.monotonicMs() - startedMs
     return { description: await readSessionManifest(link, initialized), initialized, startupMs }
@@ -68,7 +68,7 @@ function runSession(capture: Capture): Promise<FirstRun> {
 }
 
 function runStateless(capture: Capture): Promise<Omit<Manifest, 'pingBeforeInitialize'>> {
-  return withServer(capture, async (link, startedMs) => {
+  return withServer(capture, statelessRevision, async (link, startedMs) => {
     const description = await readStatelessManifest(link, capture.initializeMsMax)
     return { ...description, startupMs: capture.world.monotonicMs() - startedMs }
   })
@@ -80,7 +80,7 @@ function runStateless(capture: Capture): Promise<Omit<Manifest, 'pingBeforeIniti
  */
 async function answersPingFirst(capture: Capture, startupMs: number, expected: Record<string, unknown>): Promise<boolean> {
   try {
-    return await withServer(capture, async link => {
+    return await withServer(capture, sessionRevisions[0], async link => {
       await link.request('ping', {}, pingMsMax + startupMs)
       return isDeepStrictEqual(await initialize(link, capture.initializeMsMax), expected)
     })
@@ -89,9 +89,13 @@ async function answersPingFirst(capture: Capture, startupMs: number, expected: R
   }
 }
 
-async function withServer<T>(capture: Capture, use: (link: RpcLink, startedMs: number) => Promise<T>): Promise<T> {
+async function withServer<T>(
+  capture: Capture,
+  revision: ProtocolRevision,
+  use: (link: RpcLink, startedMs: number) => Promise<T>,
+): Promise<T> {
   const startedMs = capture.world.monotonicMs()
-  const upstream = await capture.start()
+  const upstream = await capture.start(revision)
   const link = openRpcLink(capture.world, upstream)
   try {
     return await use(link, startedMs)

@@ -1,20 +1,21 @@
 import assert from 'node:assert/strict'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
+import type { SandboxId } from '@maestro/contract'
 import { readConfig } from '../config.ts'
 import type { ReleaseRow } from '../store/store.ts'
 import { createLog } from '../telemetry/logger.ts'
 import { realWorld } from '../world.ts'
 import { verifyBundle } from './bundle.ts'
-import { createInstaller, type InstallRequest } from './installer.ts'
+import { createInstaller, type InstallerParts, type InstallRequest } from './installer.ts'
 import { memoryReleases } from './testing/memory-releases.ts'
-import { nodeDriver } from './testing/node-driver.ts'
+import { nodeDriver, nodeUpstream } from './testing/node-driver.ts'
 import { fakeRegistry } from './testing/registry.ts'
 import { plainServer } from './testing/servers.ts'
 
-async function setUp(t: TestContext) {
+async function setUp(t: TestContext, more: Partial<InstallerParts> = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'maestro-install-'))
   const registry = await fakeRegistry()
   t.after(async () => {
@@ -31,6 +32,7 @@ async function setUp(t: TestContext) {
     dataFolder,
     store,
     driver,
+    ...more,
     environment: {
       PATH: process.env['PATH'],
       HOME: folder,
@@ -232,9 +234,8 @@ test('an installation ends when it is called off', async t => {
   const { registry, installer, dataFolder } = await setUp(t)
   registry.publish(serverPackage('plain'))
   const off = new AbortController()
-  const running = installer.install({ source: 'plain', args: [], env: {}, egress: [] }, off.signal)
-  off.abort(new Error('called off'))
-  await assert.rejects(running, /called off/)
+  registry.onRequest = () => off.abort(new Error('called off'))
+  await assert.rejects(installer.install({ source: 'plain', args: [], env: {}, egress: [] }, off.signal), /called off/)
   assert.deepEqual(await readdir(join(dataFolder, 'staging')).catch(() => []), [])
 })
 
@@ -300,11 +301,27 @@ test('what is no folder, or holds what a bundle may not, is refused', async t =>
   await mkdir(source)
   await writeFile(join(source, 'index.mjs'), '')
   await writeFile(join(folder, 'outside'), 'secret')
-  const { symlink } = await import('node:fs/promises')
   await symlink('../outside', join(source, 'link'))
   // Relative to staging it may point anywhere, and what it points to here is not part of the folder.
   await symlink(join(folder, 'outside'), join(source, 'absolute'))
   await assert.rejects(install(source), { code: 'package_integrity_failed' })
+})
+
+test('a remote server is asked anew each time, and is a new release only where it says something new', async t => {
+  let tools = 'one'
+  const program = () => plainServer.replace(/^#!.*\n/, '').replace('echo', tools)
+  const { install, store } = await setUp(t, {
+    startRemote: async () => nodeUpstream('sbx_00000000000000000001' as SandboxId, ['-e', program()]),
+  })
+  const first = await install('http://127.0.0.1:1/mcp')
+  assert.equal(first.installed, true)
+  assert.equal(first.release.name, 'plain')
+  assert.equal(first.release.bundle, null)
+  assert.equal(first.release.manifest.pingBeforeInitialize, false)
+  assert.equal((await install('http://127.0.0.1:1/mcp')).release.id, first.release.id)
+  tools = 'two'
+  assert.equal((await install('http://127.0.0.1:1/mcp')).installed, true)
+  assert.equal(store.rows.length, 2)
 })
 
 test('a remote source needs somebody who connects, a recording somebody who records', async t => {

@@ -3,11 +3,11 @@ import { statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { ConductorError, localTenant, type Manifest, makeId, type SessionId, type Source } from '@maestro/contract'
+import { ConductorError, localTenant, type Manifest, makeId, type ProtocolRevision, type Source } from '@maestro/contract'
 import { readRecording } from '@maestro/logic'
 import { type Config, sandboxLimits } from '../config.ts'
 import type { SandboxDriver } from '../sandbox/sandbox.ts'
-import type { Upstream } from '../session/stages.ts'
+import type { Recorder, Runnable, Upstream } from '../session/stages.ts'
 import type { ReleaseRow, Store } from '../store/store.ts'
 import type { World } from '../world.ts'
 import { captureManifest } from './capture-manifest.ts'
@@ -51,9 +51,9 @@ export interface InstallerParts {
   store: Store
   driver: SandboxDriver
   /** Connects to a remote server. Without it remote sources are refused. */
-  startRemote?: (url: string, env: Readonly<Record<string, string>>) => Promise<Upstream>
-  /** Where a session's recording is. Without it recorded sessions are refused. */
-  recordingPathOf?: (session: SessionId) => string
+  startRemote?: (runnable: Runnable) => Upstream | Promise<Upstream>
+  /** Where recordings are. Without it recorded sessions are refused. */
+  recorder?: Pick<Recorder, 'pathOf'>
   /** What npm may find its configuration in. */
   environment?: Readonly<Record<string, string | undefined>>
 }
@@ -169,14 +169,14 @@ export function createInstaller(parts: InstallerParts): Installer {
       initializeMsMax: parts.config.initializeMsMax,
       secrets: request.env,
       probePing: false,
-      start: () => startRemote(url, request.env),
+      start: async revision => startRemote(remoteRunnable(url, revision, request, parts)),
     })
     const { name, version } = manifest.serverInfo
     const draft: Draft = {
       name: typeof name === 'string' && name !== '' ? name.slice(0, 200) : new URL(url).hostname,
       version: typeof version === 'string' && version !== '' ? version.slice(0, 100) : '0.0.0',
       source: { kind: 'remote', url },
-      digest: `sha256:${createHash('sha256').update(url).digest('hex')}`,
+      digest: digestOfText(url),
       bundle: null,
       entry: null,
     }
@@ -186,14 +186,14 @@ export function createInstaller(parts: InstallerParts): Installer {
   }
 
   async function fromRecording({ session }: ParsedSource & { kind: 'recording' }) {
-    const bytes = parts.recordingPathOf ? await readFile(parts.recordingPathOf(session)).catch(() => null) : null
+    const bytes = parts.recorder ? await readFile(parts.recorder.pathOf(session)).catch(() => null) : null
     if (!bytes) throw new ConductorError('session_not_found', `There is no recording of ${session}.`, { session })
     const recording = readRecording(bytes)
     const draft: Draft = {
       name: recording.header.releaseName,
       version: recording.header.releaseVersion,
       source: { kind: 'recording', session },
-      digest: `sha256:${createHash('sha256').update(session).digest('hex')}`,
+      digest: digestOfText(session),
       bundle: null,
       entry: null,
     }
@@ -228,6 +228,49 @@ export function createInstaller(parts: InstallerParts): Installer {
     },
   }
 }
+
+/** A remote server before anything is known of it but the revision to try. */
+function remoteRunnable(
+  url: string,
+  revision: ProtocolRevision,
+  request: InstallRequest,
+  { world, config }: InstallerParts,
+): Runnable {
+  const now = world.now()
+  const { hostname } = new URL(url)
+  const manifest: Manifest = {
+    protocolVersion: revision,
+    serverInfo: {},
+    capabilities: {},
+    instructions: null,
+    tools: [],
+    prompts: [],
+    resources: [],
+    resourceTemplates: [],
+    startupMs: 0,
+    pingBeforeInitialize: false,
+  }
+  return {
+    tenant: localTenant,
+    deployment: makeId('dep', now, world.randomBytes(11)),
+    name: hostname,
+    release: {
+      id: makeId('rel', now, world.randomBytes(11)),
+      name: hostname,
+      version: '0.0.0',
+      source: { kind: 'remote', url },
+      digest: digestOfText(url),
+      manifest,
+      createdAt: now,
+    },
+    runs: { kind: 'remote', url },
+    env: request.env,
+    egress: request.egress,
+    limits: sandboxLimits(config),
+  }
+}
+
+const digestOfText = (text: string) => `sha256:${createHash('sha256').update(text).digest('hex')}`
 
 /** Where a folder without a package.json usually begins. */
 const folderEntries = ['index.mjs', 'index.js', 'server.mjs', 'server.js', 'index.ts', 'server.ts']

@@ -1,5 +1,5 @@
 import { ConductorError, type Manifest, sessionRevisions, statelessRevision } from '@maestro/contract'
-import about from '../../package.json' with { type: 'json' }
+import { version } from '../version.ts'
 import { isObject, type RpcLink, RpcRefusal } from './rpc-link.ts'
 
 const pagesMax = 100
@@ -11,7 +11,7 @@ const methodNotFound = -32601
 export type SelfDescription = Omit<Manifest, 'startupMs' | 'pingBeforeInitialize'>
 type Items = Record<string, unknown>[]
 
-const clientInfo = { name: 'maestro-conductor', version: about.version }
+const clientInfo = { name: 'maestro-conductor', version }
 
 /** Initializes the server as a client of 2025-11-25. Returns its answer as it came. */
 export const initialize = (link: RpcLink, timeoutMs: number): Promise<Record<string, unknown>> =>

@@ -19,6 +19,8 @@ export interface FakeRegistry extends AsyncDisposable {
   publish(...packages: FakePackage[]): void
   /** Paths that were asked for, in order. */
   requests: string[]
+  /** Called before each answer. */
+  onRequest: () => void
 }
 
 /** A package registry of our own on loopback: documents and archives as npm expects them. */
@@ -28,6 +30,7 @@ export async function fakeRegistry(): Promise<FakeRegistry> {
   const server = createServer((request, response) => {
     const path = decodeURIComponent(request.url ?? '')
     requests.push(path)
+    registry.onRequest()
     const archive = published.find(candidate => path === archivePath(candidate))
     const versions = published.filter(({ name }) => path === `/${name}`)
     if (archive) return response.end(archiveOf(archive))
@@ -40,15 +43,17 @@ export async function fakeRegistry(): Promise<FakeRegistry> {
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return {
+  const registry: FakeRegistry = {
     url,
     requests,
+    onRequest: () => {},
     publish: (...packages) => void published.push(...packages),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       await new Promise(resolve => server.close(resolve))
     },
   }
+  return registry
 }
 
 const archivePath = ({ name, version }: FakePackage) => `/archives/${name}/${version}.tgz`
