@@ -3,11 +3,11 @@ import { statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { ConductorError, localTenant, type Manifest, makeId, type ProtocolRevision, type Source } from '@maestro/contract'
+import { ConductorError, localTenant, type Manifest, makeId, type ProtocolRevision, type SessionId, type Source } from '@maestro/contract'
 import { readRecording } from '@maestro/logic'
 import { type Config, sandboxLimits } from '../config.ts'
 import type { SandboxDriver } from '../sandbox/sandbox.ts'
-import type { Recorder, Runnable, Upstream } from '../session/stages.ts'
+import type { Runnable, Upstream } from '../session/stages.ts'
 import type { ReleaseRow, Store } from '../store/store.ts'
 import type { World } from '../world.ts'
 import { captureManifest } from './capture-manifest.ts'
@@ -52,8 +52,8 @@ export interface InstallerParts {
   driver: SandboxDriver
   /** Connects to a remote server. Without it remote sources are refused. */
   startRemote?: (runnable: Runnable) => Upstream | Promise<Upstream>
-  /** Where recordings are. Without it recorded sessions are refused. */
-  recorder?: Pick<Recorder, 'pathOf'>
+  /** Where a session's recording is. Without it recorded sessions are refused. */
+  recordingPathOf?: (session: SessionId) => string
   /** What npm may find its configuration in. */
   environment?: Readonly<Record<string, string | undefined>>
 }
@@ -186,7 +186,7 @@ export function createInstaller(parts: InstallerParts): Installer {
   }
 
   async function fromRecording({ session }: ParsedSource & { kind: 'recording' }) {
-    const bytes = parts.recorder ? await readFile(parts.recorder.pathOf(session)).catch(() => null) : null
+    const bytes = parts.recordingPathOf ? await readFile(parts.recordingPathOf(session)).catch(() => null) : null
     if (!bytes) throw new ConductorError('session_not_found', `There is no recording of ${session}.`, { session })
     const recording = readRecording(bytes)
     const draft: Draft = {
