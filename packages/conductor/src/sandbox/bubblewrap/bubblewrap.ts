@@ -1,0 +1,398 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Duplex, Readable, Writable } from 'node:stream'
+import { setTimeout } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { ConductorError } from '@maestro/contract'
+import type { World } from '../../world.ts'
+import type { Cgroup } from '../cgroup/cgroup.ts'
+import { type CgroupBase, cleanCgroups, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
+import type { EgressProxy } from '../egress/egress-proxy.ts'
+import { bridgeEnvironment, bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
+import { cleanRunFolders, makeRunFolder } from '../owner.ts'
+import { childrenOf, signalTo, startTimeOf } from '../processes.ts'
+import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
+import { type ResourceLimits, shimmed } from '../shim.ts'
+import { type ProcessTree, StdioUpstream, type TreeEnd } from '../stdio-upstream.ts'
+import { bubblewrapOptions, descriptor, type HostFacts, insideCommand, insideUid } from './arguments.ts'
+import { writeEtc } from './etc.ts'
+import { makeReadable } from './readable.ts'
+import { assembleFilter, encodeFilter } from './seccomp/assemble.ts'
+import { sandboxPolicy } from './seccomp/policy.ts'
+import { architectureOf } from './seccomp/syscalls.ts'
+import { makeUidSource } from './uids.ts'
+
+export interface BubblewrapOptions {
+  /** Private addresses the egress proxy may reach all the same. For tests against services on this machine; never for people. */
+  allowPrivate?: readonly string[]
+  /** Where control groups can be made; found by looking where it is left out, null to do without. */
+  cgroups?: CgroupBase | null
+}
+
+const openFilesMax = 4096
+/** bubblewrap's own two processes count against the limit too. */
+const ownProcesses = 2
+const startMsMax = 10_000
+const killedMsMax = 3000
+const pollMs = 5
+
+const install = 'install bubblewrap (Debian and Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap)'
+
+/**
+ * Runs each server in namespaces of its own, behind a system call filter and a control group. https://github.com/containers/bubblewrap
+ * Holds a run folder until `close`.
+ */
+export class BubblewrapDriver implements SandboxDriver {
+  readonly name = 'bubblewrap'
+  readonly #world: World
+  readonly #allowPrivate: readonly string[]
+  readonly #cgroups: CgroupBase | null
+  readonly #folder: string
+  readonly #host: HostFacts
+  readonly #nextUid: (() => number) | null
+  readonly #running = new Set<Sandbox>()
+  readonly #readable = new Map<string, Promise<void>>()
+  readonly #filters = new Map<boolean, string>()
+  #orphans = 0
+
+  constructor(world: World, options: BubblewrapOptions = {}) {
+    this.#world = world
+    this.#allowPrivate = options.allowPrivate ?? []
+    this.#cgroups = options.cgroups === undefined ? findCgroups() : options.cgroups
+    const leftovers = [...(this.#cgroups ? cleanCgroups(this.#cgroups) : []), ...cleanRunFolders()]
+    if (leftovers.length > 0) world.log.warn('sandbox.leftovers_removed', { count: leftovers.length })
+    this.#folder = makeRunFolder()
+    this.#nextUid = process.getuid?.() === 0 ? makeUidSource() : null
+    this.#host = { node: process.execPath, etc: writeEtc(this.#folder), asRoot: this.#nextUid !== null }
+  }
+
+  /** Processes of ours that were found alive after their sandbox had ended. */
+  get orphans(): number {
+    return this.#orphans
+  }
+
+  async check(): Promise<DriverCheck> {
+    const unusable = (detail: string): DriverCheck => ({ usable: false, detail, weaknesses: [] })
+    if (process.platform !== 'linux')
+      return unusable(`bubblewrap needs Linux, this is ${process.platform}; set MAESTRO_DRIVER=process`)
+    if (!architectureOf(process.arch)) return unusable(`no system call filter for ${process.arch}; set MAESTRO_DRIVER=process`)
+    let version: string
+    try {
+      version = (await promisify(execFile)('bwrap', ['--version'], { timeout: startMsMax })).stdout.trim()
+    } catch {
+      return unusable(`bwrap was not found: ${install}`)
+    }
+    try {
+      await this.#probe()
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause)
+      return unusable(`${version} cannot make a sandbox here: ${why} (${mend(why)})`)
+    }
+    return {
+      usable: true,
+      detail: `${version}, namespaces, system call filter${this.#cgroups ? `, cgroup v${this.#cgroups.version}` : ''}`,
+      weaknesses: this.#weaknesses(),
+    }
+  }
+
+  async start(spec: SandboxSpec): Promise<Sandbox> {
+    const filter = this.#filterFile(spec.egress.length > 0)
+    if (this.#host.asRoot) await this.#ensureReadable(spec)
+    const cgroup = this.#makeCgroup(spec)
+    let egress: EgressProxy | null = null
+    try {
+      let report: StdioUpstream['report'] = () => {}
+      if (spec.egress.length > 0) {
+        egress = await openEgressProxy({
+          path: join(this.#folder, `${spec.id}.sock`),
+          allow: spec.egress,
+          allowPrivate: this.#allowPrivate,
+          world: this.#world,
+          report: event => report(event),
+        })
+      }
+      const enriched = egress ? { ...spec, env: { ...bridgeEnvironment, ...spec.env } } : spec
+      const mounts = egress ? { socket: egress.path, bridge: bridgePath } : null
+      const options = bubblewrapOptions(enriched, this.#host, mounts)
+      const tree = await this.#spawn(options, insideCommand(spec, this.#host, egress !== null), filter, spec, cgroup, egress)
+      const sandbox = new StdioUpstream(this.name, spec, tree, this.#world)
+      report = event => sandbox.report(event)
+      this.#running.add(sandbox)
+      void sandbox.exited.then(() => this.#running.delete(sandbox))
+      return sandbox
+    } catch (cause) {
+      await egress?.close()
+      cgroup?.remove()
+      if (cause instanceof ConductorError) throw cause
+      throw new ConductorError('sandbox_start_failed', `sandbox ${spec.id} did not start`, { sandbox: spec.id }, cause)
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#running].map(sandbox => sandbox.close()))
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  /** Runs a sandbox that does nothing, the whole way. */
+  async #probe(): Promise<void> {
+    const spec: SandboxSpec = {
+      id: 'sbx_000000000000000check' as SandboxSpec['id'],
+      bundle: this.#host.etc,
+      entry: 'probe.cjs',
+      args: [],
+      env: {},
+      egress: [],
+      limits: {
+        memoryBytesMax: 512 * 1024 * 1024,
+        pidsMax: 64,
+        cpusMax: 1,
+        diskBytesMax: 1024 * 1024,
+        lineBytesMax: 1024 * 1024,
+      },
+    }
+    writeFileSync(join(this.#host.etc, 'probe.cjs'), 'process.exit(0)\n')
+    const sandbox = await this.start(spec)
+    const exit = await sandbox.exited
+    if (exit.code !== 0) throw new Error(exit.stderrTail || `the probe ended with ${exit.code ?? exit.signal}`)
+  }
+
+  #weaknesses(): string[] {
+    const weaknesses: string[] = []
+    if (!this.#cgroups) {
+      weaknesses.push(
+        'no writable cgroup: memory is bounded per process by rlimit only, CPU not at all (mend: run under `systemd-run --user --scope -p Delegate=yes`, or as root)',
+      )
+    } else {
+      const missing = (['memory', 'pids', 'cpu'] as const).filter(controller => !this.#cgroups?.folders.has(controller))
+      if (missing.length > 0) weaknesses.push(`no writable cgroup for ${missing.join(', ')}: not bounded`)
+    }
+    if (process.getuid?.() === 0 && !this.#nextUid)
+      weaknesses.push('root of a range without uid 65534: servers run as our own uid outside')
+    return weaknesses
+  }
+
+  async #spawn(
+    options: readonly string[],
+    inside: readonly string[],
+    filter: string,
+    spec: SandboxSpec,
+    cgroup: Cgroup | null,
+    egress: EgressProxy | null,
+  ): Promise<ProcessTree> {
+    const command = [
+      'bwrap',
+      '--seccomp',
+      `${descriptor.seccomp}`,
+      '--info-fd',
+      `${descriptor.info}`,
+      '--args',
+      `${descriptor.options}`,
+    ]
+    const [program, ...args] = shimmed(cgroup?.entrances ?? [], { openFilesMax }, [
+      ...command,
+      '--',
+      ...(cgroup ? inside : shimmed([], this.#insideLimits(spec), inside)),
+    ])
+    const filterDescriptor = openSync(filter, 'r')
+    let child: ChildProcess
+    try {
+      child = spawn(program!, args, {
+        stdio: ['pipe', 'pipe', 'pipe', filterDescriptor, 'pipe', 'pipe', ...(this.#host.asRoot ? ['pipe' as const] : [])],
+        // Nothing of ours: neither shell nor bubblewrap may be led by variables of a deployment, nor the server see any of Conductor's.
+        env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
+        cwd: '/',
+        detached: true,
+      })
+    } finally {
+      closeSync(filterDescriptor)
+    }
+    const tree = new BubblewrapTree(child, cgroup, egress, this.#world, left => {
+      this.#orphans += left
+    })
+    try {
+      const optionsPipe = pipeOf(child, descriptor.options)
+      optionsPipe.on('error', () => {})
+      optionsPipe.end(options.map(option => `${option}\0`).join(''))
+      tree.init = await readInfo(child, this.#world)
+      if (this.#nextUid) this.#mapIdentity(tree.init, pipeOf(child, descriptor.userNamespace), this.#nextUid())
+      return tree
+    } catch (cause) {
+      tree.kill()
+      const said = await textOf(child.stderr!)
+      await tree.gone
+      throw new ConductorError(
+        'sandbox_start_failed',
+        `bubblewrap: ${said.trim() || (cause as Error).message}`,
+        { sandbox: spec.id },
+        cause,
+      )
+    }
+  }
+
+  /** Root inside stays root outside until the server's identity is taken: nobody inside, a uid of its own outside. */
+  #mapIdentity(pid: number, waiting: Duplex, uid: number): void {
+    const map = `0 0 1\n${insideUid} ${uid} 1\n`
+    writeFileSync(`/proc/${pid}/uid_map`, map)
+    writeFileSync(`/proc/${pid}/gid_map`, map)
+    waiting.on('error', () => {})
+    waiting.end('1')
+  }
+
+  #insideLimits(spec: SandboxSpec): ResourceLimits {
+    return { openFilesMax, memoryBytesMax: spec.limits.memoryBytesMax, processesMax: spec.limits.pidsMax + ownProcesses }
+  }
+
+  #makeCgroup(spec: SandboxSpec): Cgroup | null {
+    if (!this.#cgroups) return null
+    try {
+      return makeCgroup(this.#cgroups, spec.id, { ...spec.limits, pidsMax: spec.limits.pidsMax + ownProcesses })
+    } catch (cause) {
+      throw new ConductorError(
+        'sandbox_start_failed',
+        `the control group of ${spec.id} could not be made`,
+        { sandbox: spec.id },
+        cause,
+      )
+    }
+  }
+
+  #filterFile(inet: boolean): string {
+    let path = this.#filters.get(inet)
+    if (!path) {
+      const architecture = architectureOf(process.arch)
+      if (!architecture) throw new ConductorError('sandbox_unavailable', `no system call filter for ${process.arch}`)
+      path = join(this.#folder, inet ? 'seccomp-inet' : 'seccomp')
+      writeFileSync(path, encodeFilter(assembleFilter(architecture, sandboxPolicy({ inet }))))
+      this.#filters.set(inet, path)
+    }
+    return path
+  }
+
+  #ensureReadable(spec: SandboxSpec): Promise<void> {
+    const key = join(spec.bundle, spec.entry)
+    let done = this.#readable.get(key)
+    if (!done) {
+      done = makeReadable(spec.bundle, spec.entry).catch(cause => {
+        this.#readable.delete(key)
+        throw new ConductorError('sandbox_start_failed', `the bundle of ${spec.id} cannot be read`, { sandbox: spec.id }, cause)
+      })
+      this.#readable.set(key, done)
+    }
+    return done
+  }
+}
+
+/** bubblewrap outside, the first process of the pid namespace inside, and what they hold. */
+class BubblewrapTree implements ProcessTree {
+  readonly stdin: Writable
+  readonly stdout: Readable
+  readonly stderr: Readable
+  readonly gone: Promise<TreeEnd>
+  /** First process of the pid namespace: when it goes, the kernel ends everything in there. 0 until known. */
+  init = 0
+  readonly #child: ChildProcess
+  readonly #world: World
+  #over = false
+
+  constructor(
+    child: ChildProcess,
+    cgroup: Cgroup | null,
+    egress: EgressProxy | null,
+    world: World,
+    onOrphans: (count: number) => void,
+  ) {
+    this.#child = child
+    this.#world = world
+    this.stdin = child.stdin!
+    this.stdout = child.stdout!
+    this.stderr = child.stderr!
+    const exited = new Promise<{ code: number | null; signal: string | null }>(resolve => {
+      child.once('exit', (code, signal) => resolve({ code, signal }))
+      child.once('error', () => resolve({ code: null, signal: null }))
+    })
+    this.gone = exited.then(async end => {
+      const left = await this.#awaitEmpty(cgroup)
+      this.#over = true
+      if (left > 0) onOrphans(left)
+      const limitReached = cgroup?.limitReached() ?? false
+      cgroup?.remove()
+      await egress?.close()
+      return { ...end, limitReached }
+    })
+  }
+
+  interrupt(): void {
+    if (this.#over) return
+    for (const pid of this.init ? childrenOf(this.init) : []) signalTo(pid, 'SIGTERM')
+  }
+
+  kill(): void {
+    if (this.#over) return
+    // The first process of the namespace goes first: bubblewrap then reports when the kernel has ended all of it.
+    if (this.init && signalTo(this.init, 'SIGKILL')) this.#world.after(killedMsMax, () => this.#killOuter())
+    else this.#killOuter()
+  }
+
+  #killOuter(): void {
+    if (!this.#over && this.#child.pid) signalTo(-this.#child.pid, 'SIGKILL')
+  }
+
+  /** Waits until the kernel has taken everything away. Returns how many processes would not go. */
+  async #awaitEmpty(cgroup: Cgroup | null): Promise<number> {
+    const deadline = this.#world.monotonicMs() + killedMsMax
+    for (;;) {
+      const left = cgroup ? cgroup.pids().length : this.init && startTimeOf(this.init) !== null ? 1 : 0
+      if (left === 0 || this.#world.monotonicMs() > deadline) return left
+      cgroup?.kill()
+      if (!cgroup) signalTo(this.init, 'SIGKILL')
+      // Not World.sleep, which lets the process end meanwhile: what we made must be gone before we are.
+      await setTimeout(pollMs)
+    }
+  }
+}
+
+/** One of the pipes beyond the standard three, which the types of Node do not count so far. */
+const pipeOf = (child: ChildProcess, number: number): Duplex => (child.stdio as readonly unknown[])[number] as Duplex
+
+/** The pid of the first process inside, from the JSON that bubblewrap writes once the namespaces exist. */
+function readInfo(child: ChildProcess, world: World): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const stream = pipeOf(child, descriptor.info)
+    let text = ''
+    const cancel = world.after(startMsMax, () => reject(new Error('no answer in time')))
+    const fail = (cause: Error) => {
+      cancel()
+      reject(cause)
+    }
+    child.once('error', fail)
+    stream.on('error', fail)
+    stream.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1')
+      if (!text.includes('}')) return
+      cancel()
+      const pid = Number(/"child-pid":\s*(\d+)/.exec(text)?.[1])
+      if (pid > 0) resolve(pid)
+      else reject(new Error('no child pid'))
+    })
+    stream.on('end', () => fail(new Error('ended before the namespaces existed')))
+  })
+}
+
+async function textOf(stream: Readable): Promise<string> {
+  let text = ''
+  try {
+    for await (const chunk of stream) text += (chunk as Buffer).toString('utf8')
+  } catch {
+    // What was said before the stream broke is all there is.
+  }
+  return text.slice(-4096)
+}
+
+/** The command that most likely makes it work. */
+function mend(why: string): string {
+  if (/setting up uid map|No permissions to creat|Operation not permitted|clone|user namespace/i.test(why)) {
+    return 'allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1, on Ubuntu also kernel.apparmor_restrict_unprivileged_userns=0; in a container add --security-opt seccomp=unconfined --cap-add SYS_ADMIN'
+  }
+  return 'set MAESTRO_DRIVER=process to run without isolation'
+}
