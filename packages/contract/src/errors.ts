@@ -219,6 +219,20 @@ export const errorTable = {
     exit: 1,
     hint: 'The server printed something else than JSON-RPC on standard output.',
   },
+  server_refused: {
+    status: 502,
+    retry: 'never',
+    rpc: -32019,
+    exit: 1,
+    hint: 'The server answered initialize with an error. See it with `maestro session show`.',
+  },
+  session_required: {
+    status: 400,
+    retry: 'never',
+    rpc: -32600,
+    exit: 1,
+    hint: 'Send initialize first, then the Mcp-Session-Id of its answer with every request.',
+  },
   session_closed: { status: 404, retry: 'never', rpc: -32004, exit: 1, hint: 'Initialize a new session.' },
   session_overloaded: {
     status: 429,

@@ -13,6 +13,7 @@ import type {
   TapeEvent,
   TenantId,
 } from '@maestro/contract'
+import type { Frame } from '@maestro/logic'
 import type { Exit, SandboxLimits } from '../sandbox/sandbox.ts'
 
 /** What a verified token allows. */
@@ -152,4 +153,12 @@ export interface RequestSpan {
   readonly traceparent: string
   /** `errorType`: a JSON-RPC code, `tool_error`, one of our codes, or null for success. */
   end(errorType: string | null): void
+}
+
+/** The client's side of a session: takes what the server says. One implementation per protocol era. */
+export interface Face {
+  /** Takes one message of the server, or our answer in its place. Never blocks, never throws. */
+  deliver(frame: Frame): void
+  /** The session is over, every open request was answered: streams end. Called once, last. */
+  ended(reason: string): void
 }

@@ -1,0 +1,489 @@
+import {
+  ConductorError,
+  type Era,
+  makeId,
+  type ReleaseId,
+  rpcErrorOf,
+  type SessionId,
+  type Session as SessionRow,
+  type TapeEvent,
+} from '@maestro/contract'
+import { editMeta, type Frame, idTextOf, keyOfToken, readFrame, splice, writeError } from '@maestro/logic'
+import type { Config } from '../config.ts'
+import type { World } from '../world.ts'
+import { exitError } from './exit-error.ts'
+import { filterTools } from './filter-tools.ts'
+import type {
+  Capability,
+  Face,
+  Journal,
+  Lease,
+  Policy,
+  Pool,
+  Recorder,
+  RequestSpan,
+  Runnable,
+  Tape,
+  Telemetry,
+} from './stages.ts'
+
+/** What stands behind each stage of a session's way. */
+export interface Stages {
+  config: Pick<Config, 'initializeMsMax' | 'sessionIdleMs' | 'frameBytesMax'>
+  world: World
+  policy: Policy
+  pool: Pool
+  recorder: Recorder
+  journal: Journal
+  telemetry?: Telemetry
+  /** Of Conductor, for the recording. */
+  version: string
+}
+
+export interface Opening {
+  era: Era
+  runnable: Runnable
+  capability: Capability
+  face: Face
+  /** `World.monotonicMs` at the client's first byte: start-up is measured from there. */
+  firstByteMs: number
+  /** Whether the server will be sent `initialize`. Without, it is ready at its first answer. */
+  handshake?: boolean
+  /** Instead of `config.sessionIdleMs`. */
+  idleMs?: number
+}
+
+/** One client's conversation with a deployment, while it lasts. */
+export interface Session {
+  readonly id: SessionId
+  /** As people see it now. */
+  readonly row: Readonly<SessionRow>
+  /** Requests of the client that the server has not answered. */
+  readonly openRequests: number
+  /**
+   * Takes one frame from the client, under the capability it was sent with. Answers null if it went on to the server or
+   * had nowhere to go, else what the client is to be told instead. Never throws.
+   */
+  receive(frame: Frame, capability: Capability): ConductorError | null
+  /** Tells how many bytes wait for the client to read them; the server is held back while they are too many. */
+  flow(queuedBytes: number): void
+  /** Puts what happened at the client's side on the tape. */
+  note(event: TapeEvent): void
+  /** Tells the server that its request will have no answer, because it could not be brought to the client. */
+  decline(frame: Frame): void
+  /** Settles when the session has ended and nothing of it is left. Never rejects. */
+  readonly closed: Promise<void>
+  /** Ends it: open requests are answered with `error`, the lease is released, the tape sealed. Settles when all is done. */
+  close(reason: string, error?: ConductorError): Promise<void>
+}
+
+/** Most requests a client may have open, and a server towards its client. */
+export const openRequestsMax = 1024
+/** Unread bytes at which the server is held back, and at which it goes on. */
+const queueBytesHigh = 1024 * 1024
+const queueBytesLow = 256 * 1024
+/** Unread bytes, in frames of the largest size, at which the session is given up. */
+const queueFramesMax = 8
+const saveEveryMs = 1000
+
+/**
+ * The way of a session, top to bottom: authorise, lease, tape, then pump both ways until an end.
+ * Throws what policy, pool and recorder throw: a session that cannot be recorded is not opened.
+ */
+export async function openSession(stages: Stages, opening: Opening): Promise<Session> {
+  const { world, policy, journal, telemetry, config } = stages
+  const { runnable, face, era } = opening
+
+  const decision = policy.judge(opening.capability, 'initialize', null)
+  if (decision.verdict === 'deny') throw new ConductorError(decision.code, decision.message, { rule: decision.rule })
+
+  const lease = await stages.pool.lease(runnable)
+  const { upstream } = lease
+  const id = makeId('ses', world.now(), world.randomBytes(11))
+  const log = world.log.with({ session: id, deployment: runnable.name })
+  const openedAt = world.now()
+  const openedMs = world.monotonicMs()
+  const tape = await openTape(stages, opening, lease, id, openedAt)
+  tape.event({ name: 'lease.granted', warm: lease.warm, waitMs: lease.waitMs, startMs: lease.startMs })
+
+  const row: SessionRow = {
+    id,
+    deployment: runnable.deployment,
+    deploymentName: runnable.name,
+    release: runnable.release.id,
+    era,
+    protocolVersion: null,
+    client: null,
+    subject: opening.capability.subject,
+    driver: upstream.driver,
+    warm: lease.warm,
+    state: 'opening',
+    closeReason: null,
+    startupMs: null,
+    frames: 0,
+    calls: 0,
+    errors: 0,
+    openedAt,
+    closedAt: null,
+    replay: null,
+  }
+  /** Requests of the client, by id, that wait for the server. */
+  const open = new Map<string, OpenRequest>()
+  /** Requests of the server that wait for the client. */
+  const asked = new Set<string>()
+  let lastFrameMs = openedMs
+  let isPaused = false
+  let ending: Promise<void> | null = null
+  let cancelSave: (() => void) | null = null
+  let exitTaped = false
+  const closed = Promise.withResolvers<void>()
+
+  upstream.onEvent(event => {
+    if (ending === null) tape.event(event)
+    if (event.name === 'server.exited') exitTaped = true
+  })
+  upstream.onFrame(outward)
+  upstream.exited.then(
+    exit => {
+      if (!exitTaped) tape.event({ name: 'server.exited', code: exit.code, signal: exit.signal, reason: exit.reason })
+      exitTaped = true
+      const error = exitError(exit, runnable)
+      void close(exit.reason === 'closed' ? 'closed' : exit.reason, error)
+    },
+    cause => void close('internal', new ConductorError('internal', 'The server was lost.', {}, cause)),
+  )
+  tape.onFailure(cause => {
+    log.error('session.unrecorded', cause)
+    void close('recording_unavailable', new ConductorError('recording_unavailable', 'The session can no longer be recorded.'))
+  })
+  const cancelInitialize = world.after(config.initializeMsMax, () => {
+    if (row.state !== 'opening') return
+    const seconds = config.initializeMsMax / 1000
+    void close('server_timeout', new ConductorError('server_timeout', `The server did not answer initialize in ${seconds} s.`))
+  })
+  let cancelIdle = world.after(opening.idleMs ?? config.sessionIdleMs, endIfIdle)
+  journal.save({ ...row })
+  log.info('session.opened', { lease: lease.id, warm: lease.warm, waitMs: lease.waitMs, driver: upstream.driver })
+
+  return {
+    id,
+    row,
+    get openRequests() {
+      return open.size
+    },
+    receive,
+    flow,
+    note: event => {
+      if (ending === null) tape.event(event)
+    },
+    decline,
+    closed: closed.promise,
+    close,
+  }
+
+  /** Client to server. */
+  function receive(frame: Frame, capability: Capability): ConductorError | null {
+    if (ending !== null) return new ConductorError('session_closed', `Session ${id} has ended.`)
+    if (frame.kind === 'response') {
+      // What answers nothing the server asked is not passed on: it could only confuse the server.
+      if (frame.idKey === null || !asked.delete(frame.idKey)) return null
+      return send(frame.bytes)
+    }
+    const method = frame.method as string
+    const tool = method === 'tools/call' ? frame.name : null
+    const denial = judge(capability, method, tool)
+    if (denial !== null) return denial
+    if (frame.kind === 'notification') {
+      if (method === 'notifications/cancelled') forget(frame)
+      return send(frame.bytes)
+    }
+
+    const idKey = frame.idKey as string
+    if (open.has(idKey)) return new ConductorError('frame_invalid', 'A request with this id is open already.')
+    if (open.size >= openRequestsMax) return overloaded(`${openRequestsMax} requests are open.`)
+    if (method === 'tools/call') row.calls++
+    else if (method === 'initialize') row.client = clientOf(frame)
+    const span = telemetry ? startSpan(telemetry, frame) : null
+    const bytes = span === null ? frame.bytes : withTrace(frame, span)
+    open.set(idKey, {
+      idText: idTextOf(frame),
+      method,
+      tools: method === 'tools/list' && capability.tools !== '*' ? capability.tools : null,
+      span,
+    })
+    const refused = send(bytes)
+    if (refused !== null) settle(idKey, refused.code)
+    return refused
+  }
+
+  function judge(capability: Capability, method: string, tool: string | null): ConductorError | null {
+    const decision = policy.judge(capability, method, tool)
+    let denial: ConductorError | null = null
+    if (decision.verdict === 'deny') {
+      denial = new ConductorError(decision.code, decision.message, { rule: decision.rule })
+    } else if (method === 'tools/call' && tool === null && capability.tools !== '*') {
+      denial = new ConductorError('capability_insufficient', 'The call names no tool, and the token allows only some.')
+    }
+    if (denial !== null) {
+      row.errors++
+      tape.event({ name: 'policy.denied', code: denial.code, method, tool })
+      saveSoon()
+    }
+    return denial
+  }
+
+  function send(bytes: Uint8Array): ConductorError | null {
+    if (upstream.pendingBytes + bytes.length > queueFramesMax * config.frameBytesMax) {
+      return overloaded('The server does not read what it is sent.')
+    }
+    row.frames++
+    lastFrameMs = world.monotonicMs()
+    tape.frame('inward', bytes)
+    upstream.send(bytes)
+    saveSoon()
+    return null
+  }
+
+  /** Server to client. The bytes are untrusted. A failure here ends this session and touches no other. */
+  function outward(bytes: Uint8Array) {
+    if (ending !== null) return
+    try {
+      const frame = readFrame(bytes)
+      if (frame.kind === 'fault') return garbled(bytes, frame.id)
+      row.frames++
+      lastFrameMs = world.monotonicMs()
+      tape.frame('outward', frame.bytes)
+      saveSoon()
+      if (frame.kind === 'response') return answered(frame)
+      if (frame.kind === 'request') {
+        if (asked.size >= openRequestsMax) return decline(frame)
+        asked.add(frame.idKey as string)
+      } else if (frame.method === 'notifications/cancelled') {
+        asked.delete(keyOfToken(frame.message.params?.['requestId']) ?? '')
+      }
+      face.deliver(frame)
+    } catch (error) {
+      log.error('session.failed', error)
+      void close('internal', new ConductorError('internal', 'The session failed.', {}, error))
+    }
+  }
+
+  function decline(frame: Frame): void {
+    asked.delete(frame.idKey as string)
+    if (ending === null) void send(writeError(idTextOf(frame), rpcErrorOf(overloaded('The client takes no more requests.'))))
+  }
+
+  function answered(frame: Frame): void {
+    const request = frame.idKey === null ? undefined : open.get(frame.idKey)
+    // Cancelled meanwhile, or never asked: it stays on the tape and goes nowhere.
+    if (frame.idKey === null || request === undefined) return
+    if (frame.isError) row.errors++
+    else if (row.startupMs === null && (request.method === 'initialize' || opening.handshake === false)) ready(frame)
+    settle(frame.idKey, errorTypeOf(frame))
+    face.deliver(request.tools === null || frame.isError ? frame : scoped(request, frame, request.tools))
+    if (request.method === 'initialize' && frame.isError) {
+      void close('server_refused', new ConductorError('server_refused', 'The server refused to initialize.'))
+    }
+  }
+
+  function ready(frame: Frame): void {
+    const version = (frame.message['result'] as { protocolVersion?: unknown } | null)?.protocolVersion
+    if (typeof version === 'string') row.protocolVersion = version.slice(0, 32)
+    row.startupMs = Math.round((world.monotonicMs() - opening.firstByteMs) * 1000) / 1000
+    row.state = 'ready'
+    cancelInitialize()
+    save()
+  }
+
+  /** Not a message, or one that two parsers could read differently: it is noted and, where it answers something, said so. */
+  function garbled(bytes: Uint8Array, answering: string | number | null): void {
+    tape.event({ name: 'server.garbled', text: new TextDecoder().decode(bytes.subarray(0, 200)), bytes: bytes.length })
+    row.errors++
+    saveSoon()
+    const idKey = keyOfToken(answering)
+    if (idKey !== null) refuse(idKey, new ConductorError('server_garbled', 'The server’s answer is no JSON-RPC message.'))
+  }
+
+  function scoped(request: OpenRequest, frame: Frame, tools: ReadonlySet<string>): Frame {
+    try {
+      return filterTools(frame, tools)
+    } catch (error) {
+      const refused =
+        error instanceof ConductorError ? error : new ConductorError('internal', 'The list cannot be filtered.', {}, error)
+      return platformAnswer(request, refused)
+    }
+  }
+
+  /** Answers one open request in the server's place. */
+  function refuse(idKey: string, error: ConductorError): void {
+    const request = open.get(idKey)
+    if (request === undefined) return
+    settle(idKey, error.code)
+    face.deliver(platformAnswer(request, error))
+  }
+
+  function settle(idKey: string, errorType: string | null): void {
+    open.get(idKey)?.span?.end(errorType)
+    open.delete(idKey)
+  }
+
+  function forget(cancellation: Frame): void {
+    const idKey = keyOfToken(cancellation.message.params?.['requestId'])
+    if (idKey !== null && open.get(idKey)?.method !== 'initialize') settle(idKey, 'cancelled')
+  }
+
+  function flow(queuedBytes: number): void {
+    if (ending !== null) return
+    if (queuedBytes > queueFramesMax * config.frameBytesMax) {
+      void close('session_overloaded', overloaded('The client does not read what it is sent.'))
+    } else if (!isPaused && queuedBytes > queueBytesHigh) {
+      isPaused = true
+      upstream.pause()
+    } else if (isPaused && queuedBytes <= queueBytesLow) {
+      isPaused = false
+      upstream.resume()
+    }
+  }
+
+  function close(reason: string, error = new ConductorError('session_closed', `Session ${id} has ended.`)): Promise<void> {
+    ending ??= finish(reason, error).then(closed.resolve, failure => {
+      log.error('session.end_failed', failure)
+      closed.resolve()
+    })
+    return ending
+  }
+
+  async function finish(reason: string, error: ConductorError): Promise<void> {
+    // `ending` is set only when this returns to close(): everything up to the first await must not call back into it.
+    await null
+    cancelInitialize()
+    cancelIdle()
+    cancelSave?.()
+    for (const idKey of [...open.keys()]) guarded(() => refuse(idKey, error))
+    guarded(() => face.ended(reason))
+    try {
+      await lease.release()
+      const exit = await upstream.exited
+      if (!exitTaped) tape.event({ name: 'server.exited', code: exit.code, signal: exit.signal, reason: exit.reason })
+    } catch (failure) {
+      log.error('lease.unreleased', failure, { lease: lease.id })
+    }
+    try {
+      await tape.seal(reason)
+    } catch (failure) {
+      log.error('recording.unsealed', failure)
+    }
+    row.state = 'closed'
+    row.closeReason = reason
+    row.closedAt = world.now()
+    journal.save({ ...row })
+    const durationMs = world.monotonicMs() - openedMs
+    const isFailure = error.code !== 'session_closed' && reason === error.code
+    telemetry?.sessionEnded({ era, protocolVersion: row.protocolVersion, durationMs, errorType: isFailure ? reason : null })
+    log.info('session.closed', { reason, frames: row.frames, calls: row.calls, errors: row.errors })
+  }
+
+  function guarded(act: () => void): void {
+    try {
+      act()
+    } catch (failure) {
+      log.error('session.end_failed', failure)
+    }
+  }
+
+  function endIfIdle(): void {
+    const idleMs = opening.idleMs ?? config.sessionIdleMs
+    const leftMs = lastFrameMs + idleMs - world.monotonicMs()
+    if (leftMs > 0) cancelIdle = world.after(leftMs, endIfIdle)
+    else void close('idle', new ConductorError('session_closed', `Nothing was said for ${Math.round(idleMs / 1000)} s.`))
+  }
+
+  function save(): void {
+    journal.save({ ...row })
+  }
+
+  /** Counts reach the journal at most once a second; saving costs the frame path nothing but this. */
+  function saveSoon(): void {
+    cancelSave ??= world.after(saveEveryMs, () => {
+      cancelSave = null
+      save()
+    })
+  }
+
+  function startSpan(telemetry: Telemetry, frame: Frame): RequestSpan {
+    const meta = frame.message.params?.['_meta'] as { traceparent?: unknown } | undefined
+    return telemetry.startRequest({
+      session: id,
+      deployment: runnable.name,
+      method: frame.method as string,
+      name: frame.name,
+      requestId: String(frame.id),
+      protocolVersion: row.protocolVersion,
+      traceparent: typeof meta?.traceparent === 'string' ? meta.traceparent : null,
+      transport: runnable.runs.kind === 'remote' ? 'tcp' : 'pipe',
+    })
+  }
+}
+
+interface OpenRequest {
+  /** The id as the client wrote it. */
+  idText: string
+  method: string
+  /** The tools an answer may show, where the token names some. */
+  tools: ReadonlySet<string> | null
+  span: RequestSpan | null
+}
+
+async function openTape(stages: Stages, opening: Opening, lease: Lease, id: SessionId, openedAt: number): Promise<Tape> {
+  const { runnable } = opening
+  const { release } = runnable
+  try {
+    return stages.recorder.open({
+      session: id,
+      tenant: runnable.tenant,
+      deployment: runnable.deployment,
+      deploymentName: runnable.name,
+      release: release.id as ReleaseId,
+      releaseName: release.name,
+      releaseVersion: release.version,
+      digest: release.digest,
+      era: opening.era,
+      driver: lease.upstream.driver,
+      sandbox: lease.upstream.id,
+      args: runnable.runs.kind === 'bundle' ? runnable.runs.args : [],
+      envNames: Object.keys(runnable.env).sort(),
+      egress: runnable.egress,
+      runtime: runnable.runs.kind === 'bundle' ? `node ${process.version}` : null,
+      conductorVersion: stages.version,
+      openedAt,
+    })
+  } catch (cause) {
+    await lease.release()
+    if (cause instanceof ConductorError) throw cause
+    throw new ConductorError('recording_unavailable', 'The session cannot be recorded, so it was not opened.', {}, cause)
+  }
+}
+
+function platformAnswer(request: OpenRequest, error: ConductorError): Frame {
+  const frame = readFrame(writeError(request.idText, rpcErrorOf(error)))
+  if (frame.kind === 'fault') throw new Error(`invariant: our own answer is no frame: ${frame.message}`)
+  return frame
+}
+
+function withTrace(frame: Frame, span: RequestSpan): Uint8Array {
+  return splice(frame.bytes, editMeta(frame, { set: { traceparent: JSON.stringify(span.traceparent) } }))
+}
+
+function errorTypeOf(frame: Frame): string | null {
+  if (!frame.isError) return null
+  const error = frame.message['error'] as { code?: unknown } | undefined
+  return error ? String(error.code).slice(0, 16) : 'tool_error'
+}
+
+function clientOf(initialize: Frame): string | null {
+  const info = initialize.message.params?.['clientInfo'] as { name?: unknown; version?: unknown } | null | undefined
+  if (typeof info?.name !== 'string') return null
+  return `${info.name} ${typeof info.version === 'string' ? info.version : ''}`.trim().slice(0, 128)
+}
+
+const overloaded = (message: string) => new ConductorError('session_overloaded', message)
