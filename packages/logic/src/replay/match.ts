@@ -1,5 +1,5 @@
 import type { Direction } from '@maestro/contract'
-import { idKey, type Message, messagesOf, progressTokenOf, subscriptionOf } from '../recording/message.ts'
+import { type Message, messagesOf, progressTokenOf, subscriptionOf } from '../recording/message.ts'
 import { createOpenRequests } from '../recording/open-requests.ts'
 import type { Recording } from '../recording/read.ts'
 
@@ -11,10 +11,19 @@ export interface TraceFrame {
   ordinal: number | null
 }
 
-export const traceOf = (recording: Recording): TraceFrame[] =>
-  recording.records
-    .filter(record => record.kind === 'frame')
-    .map(({ direction, bytes, ordinal }) => ({ direction, bytes, ordinal }))
+/** The frames of a tape. What a server printed beside JSON-RPC is an output of it too: a replay must garble the same. */
+export function traceOf(recording: Recording): TraceFrame[] {
+  const trace: TraceFrame[] = []
+  for (const record of recording.records) {
+    if (record.kind === 'frame') trace.push({ direction: record.direction, bytes: record.bytes, ordinal: record.ordinal })
+    else if (record.kind === 'event' && record.event.name === 'server.garbled') {
+      trace.push({ direction: 'outward', bytes: utf8.encode(record.event.text), ordinal: record.ordinal })
+    }
+  }
+  return trace
+}
+
+const utf8 = new TextEncoder()
 
 /** What a frame is, independent of when it came: the same thing in two runs has the same key. */
 export interface CausalKey {
@@ -27,6 +36,8 @@ export interface CausalKey {
   stream: string
   /** Of an output that belongs to no request: the request during which it came, where only one was open. */
   during: string | null
+  /** Of an answer of the client: the key of the server’s question. */
+  answers?: string
 }
 
 export interface Keyer {
@@ -63,7 +74,8 @@ export function createKeyer(): Keyer {
     }
     if (message.type === 'notification') return { key: numbered(message.method), stream: sessionStream, during: null }
     const question = askedOfClient.answer(message.id)
-    return { key: question ? `answer to ${question}` : numbered('answer to nothing'), stream: sessionStream, during: null }
+    if (question === undefined) return { key: numbered('answer to nothing'), stream: sessionStream, during: null }
+    return { key: `answer to ${question}`, stream: sessionStream, during: null, answers: question }
   }
 
   const outward = (message: Message): CausalKey => {
@@ -91,10 +103,4 @@ export function createKeyer(): Keyer {
       return keys[0] ?? { key: numbered(`unreadable ${direction}`), stream: sessionStream, during: null }
     },
   }
-}
-
-/** The JSON-RPC id that an answer carries or a request bears, as the key requests are looked up by. */
-export function idKeyOf(bytes: Uint8Array): string | null {
-  const message = messagesOf(bytes)[0]
-  return message === undefined || message.type === 'notification' ? null : idKey(message.id)
 }
