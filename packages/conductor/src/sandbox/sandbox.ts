@@ -39,6 +39,8 @@ export interface DriverCheck {
 
 export interface SandboxDriver {
   readonly name: 'bubblewrap' | 'process'
+  /** Processes of ours found alive after their sandbox had ended; more than none is a mistake of ours. */
+  readonly orphans?: number
   check(): Promise<DriverCheck>
   /** Resolves once the process tree exists; the server need not be ready. Throws `sandbox_start_failed`, `sandbox_unavailable`. */
   start(spec: SandboxSpec): Promise<Sandbox>

@@ -1,0 +1,132 @@
+import { ConductorError, makeId, type SandboxId } from '@maestro/contract'
+import type { SandboxDriver } from '../sandbox/sandbox.ts'
+import type { Runnable, Upstream } from '../session/stages.ts'
+import type { World } from '../world.ts'
+import { PingedUpstream } from './pinged-upstream.ts'
+
+export type BundleRunnable = Runnable & { runs: Extract<Runnable['runs'], { kind: 'bundle' }> }
+
+/** A server that gives no sign of life for so long does not come up, ms. */
+const warmMsMax = 60_000
+
+export interface StandbyListener {
+  warmed(standby: Standby): void
+  /** It never came up, or it died before anybody leased it. */
+  failed(standby: Standby, why: string): void
+  /** Nothing of it exists any more. Called once, last. */
+  gone(standby: Standby): void
+}
+
+/** One sandbox on its way: starting → warm → leased → draining → gone, any step but forward left out, none taken back. */
+export class Standby {
+  readonly id: SandboxId
+  readonly deployment: Runnable['deployment']
+  readonly fingerprint: string
+  /** The process tree exists. Rejects with what the driver threw. */
+  readonly started: Promise<Upstream>
+  state: 'starting' | 'warm' | 'leased' | 'draining' | 'gone' = 'starting'
+  /** From spawn until warm, ms; 0 while it is not warm. */
+  startMs = 0
+  readonly #world: World
+  readonly #listener: StandbyListener
+  readonly #begunMs: number
+  #upstream: Upstream | null = null
+  #cancelTimer: () => void = () => {}
+  #ended: Promise<void> | null = null
+
+  /** `leased`: somebody waits for it already, so that it is not asked whether it is warm. */
+  constructor(
+    driver: SandboxDriver,
+    world: World,
+    runnable: BundleRunnable,
+    fingerprint: string,
+    leased: boolean,
+    listener: StandbyListener,
+  ) {
+    this.id = makeId('sbx', world.now(), world.randomBytes(11))
+    this.deployment = runnable.deployment
+    this.fingerprint = fingerprint
+    this.#world = world
+    this.#listener = listener
+    this.#begunMs = world.monotonicMs()
+    if (leased) this.state = 'leased'
+    this.started = this.#start(driver, runnable)
+    this.started.catch(() => {})
+  }
+
+  /** Somebody takes it; it belongs to nobody else ever after. */
+  lease(): void {
+    this.state = 'leased'
+    this.#cancelTimer()
+  }
+
+  /** Ends it; settles when nothing of it exists. */
+  end(): Promise<void> {
+    this.#ended ??= this.#end()
+    return this.#ended
+  }
+
+  async #start(driver: SandboxDriver, runnable: BundleRunnable): Promise<Upstream> {
+    const { runs, env, egress, limits } = runnable
+    let upstream: Upstream
+    try {
+      upstream = await driver.start({ id: this.id, bundle: runs.bundle, entry: runs.entry, args: runs.args, env, egress, limits })
+    } catch (cause) {
+      const known = cause instanceof ConductorError ? cause : null
+      const failure = known ?? new ConductorError('sandbox_start_failed', `sandbox ${this.id} did not start`, {}, cause)
+      this.#fail(`${failure.code}: ${failure.message}`)
+      this.#leave()
+      throw failure
+    }
+    this.#upstream = upstream
+    void upstream.exited.then(exit => {
+      const lastWords = exit.stderrTail.slice(exit.stderrTail.lastIndexOf('\n') + 1).slice(0, 200)
+      this.#fail(`${exit.reason}: ${exit.signal ?? `exit code ${exit.code}`}${lastWords ? `: ${lastWords}` : ''}`)
+      this.#leave()
+    })
+    return this.state === 'starting' ? this.#awaitWarmth(upstream, runnable) : upstream
+  }
+
+  /** By a sign of life where the server gives one before initialize, else by the time its first run took. */
+  #awaitWarmth(upstream: Upstream, runnable: BundleRunnable): Upstream {
+    const { pingBeforeInitialize, startupMs } = runnable.release.manifest
+    const elapsedMs = () => this.#world.monotonicMs() - this.#begunMs
+    if (!pingBeforeInitialize) {
+      this.#cancelTimer = this.#world.after(Math.max(0, startupMs - elapsedMs()), () => this.#warm(startupMs))
+      return upstream
+    }
+    this.#cancelTimer = this.#world.after(warmMsMax, () => {
+      this.#fail(`server_timeout: no answer to ping within ${warmMsMax} ms`)
+      void this.end()
+    })
+    return new PingedUpstream(upstream, () => this.#warm(elapsedMs()))
+  }
+
+  #warm(startMs: number): void {
+    if (this.state !== 'starting') return
+    this.#cancelTimer()
+    this.startMs = startMs
+    this.state = 'warm'
+    this.#listener.warmed(this)
+  }
+
+  #fail(why: string): void {
+    if (this.state === 'starting' || this.state === 'warm') this.#listener.failed(this, why)
+  }
+
+  #leave(): void {
+    if (this.state === 'gone') return
+    this.#cancelTimer()
+    this.state = 'gone'
+    this.#listener.gone(this)
+  }
+
+  async #end(): Promise<void> {
+    if (this.state === 'gone') return
+    this.#cancelTimer()
+    this.state = 'draining'
+    await this.started.catch(() => {})
+    await this.#upstream?.close()
+    this.#leave()
+  }
+}
