@@ -19,8 +19,10 @@ export function createFrontDoor(gateway: { handles(url: string): boolean; handle
 export function listen(server: Server, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') reject(new ConductorError('port_busy', `Port ${port} on ${host} is taken.`, { port }, error))
-      else if (error.code === 'EACCES') reject(new ConductorError('port_busy', `Port ${port} may not be opened by this user.`, { port }, error))
+      if (error.code === 'EADDRINUSE')
+        reject(new ConductorError('port_busy', `Port ${port} on ${host} is taken.`, { port }, error))
+      else if (error.code === 'EACCES')
+        reject(new ConductorError('port_busy', `Port ${port} may not be opened by this user.`, { port }, error))
       else reject(error)
     })
     server.listen(port, host, () => {

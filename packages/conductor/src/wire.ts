@@ -17,7 +17,8 @@ import { serveConsole } from './api/console.ts'
 import { createHandlers } from './api/handlers.ts'
 import type { Config } from './config.ts'
 import { createDeployments } from './deployment/deployments.ts'
-import { createGateway } from './gateway/gateway.ts'
+import { createGuard } from './gateway/guard.ts'
+import { createGateway } from './gateway/http.ts'
 import { startRemote } from './gateway/remote-upstream.ts'
 import { createFrontDoor, listen } from './listen.ts'
 import { createInstaller } from './marketplace/installer.ts'
@@ -226,7 +227,7 @@ async function start(
     driver: driver.name,
     database: store.description,
     rssBytes: process.memoryUsage.rss(),
-    sessionsOpen: gateway.openSessions(),
+    sessionsOpen: gateway.openSessions().length,
   })
 
   let stopping: Promise<void> | null = null
@@ -244,6 +245,7 @@ async function start(
     return stopping
   }
 
+  const guard = createGuard(config)
   const api = createApi(
     createHandlers({
       version,
@@ -271,7 +273,10 @@ async function start(
         consoleSessions,
         ownOrigins: () => [base, base.replace('127.0.0.1', 'localhost')],
       }),
-      checkOrigin: request => gateway.checkOrigin(request),
+      checkOrigin: request => {
+        const denied = guard.check(request)
+        if (denied) throw denied
+      },
     },
   )
   serveConsole(api, join(import.meta.dirname, '../../console/dist'))

@@ -12,6 +12,7 @@ import {
   type TokenRequest,
 } from '@maestro/contract'
 import type { Deployments } from '../deployment/deployments.ts'
+import type { Gateway } from '../gateway/http.ts'
 import type { Journal, Pool, Recorder } from '../session/stages.ts'
 import type { Store } from '../store/store.ts'
 import type { Changes } from '../telemetry/changes.ts'
@@ -34,11 +35,7 @@ export interface HandlerParts {
   recorder: Recorder
   changes: Changes
   logs: LogFeed
-  gateway: {
-    closeSession(id: SessionId, reason: string): Promise<boolean>
-    closeDeployment(id: string, reason: string): Promise<void>
-    openSessions(): number
-  }
+  gateway: Pick<Gateway, 'close' | 'openSessions'>
   replays: { run(session: Session): Promise<Replay> }
   secrets: Pick<Secrets, 'set' | 'list' | 'remove'>
   consoleSessions: Pick<ConsoleSessions, 'open'>
@@ -80,7 +77,8 @@ export function createHandlers(parts: HandlerParts): Handlers {
     deploy: ({ body }) => deployments.deploy(body),
     removeDeployment: async ({ params }) => {
       const id = await deployments.remove(params.id)
-      await parts.gateway.closeDeployment(id, 'deployment_removed')
+      const theirs = parts.gateway.openSessions().filter(({ row }) => row.deployment === id)
+      await Promise.all(theirs.map(session => parts.gateway.close(session.id, 'deployment_removed')))
       return {}
     },
 
@@ -98,12 +96,12 @@ export function createHandlers(parts: HandlerParts): Handlers {
         ...(query.state === undefined ? {} : { state: query.state }),
         ...(query.search === undefined ? {} : { search: query.search }),
       })
-      return { items, next: items.length === limit ? items.at(-1)!.id : null, open: parts.gateway.openSessions() }
+      return { items, next: items.length === limit ? items.at(-1)!.id : null, open: parts.gateway.openSessions().length }
     },
     getSession: ({ params }) => findSession(params.id),
     closeSession: async ({ params }) => {
       const session = await findSession(params.id)
-      await parts.gateway.closeSession(session.id as SessionId, 'operator')
+      await parts.gateway.close(session.id as SessionId, 'operator')
       return findSession(params.id)
     },
     getRecording: async ({ params, reply }) => {
