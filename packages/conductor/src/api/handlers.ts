@@ -58,13 +58,19 @@ function keepAlive(world: World, closed: AbortSignal, write: () => void): void {
 export function createHandlers(parts: HandlerParts): Handlers {
   const { store, journal, deployments } = parts
 
+  /** Sessions in progress as they are now: the journal writes them only every so often. */
+  const upToDate = (rows: Session[]): Session[] => {
+    const live = new Map(parts.gateway.openSessions().map(session => [session.row.id, session.row]))
+    return rows.map(row => (live.has(row.id) ? { ...live.get(row.id)!, replay: row.replay } : row))
+  }
+
   /** The newest row, the unsaved part of it included. Throws `session_not_found`. */
   async function findSession(text: string): Promise<Session> {
     const id = parseId('ses', text)
     await journal.flush()
     const session = id && (await store.findSession(localTenant, id))
     if (!session) throw new ConductorError('session_not_found', `There is no session ${JSON.stringify(text)}.`)
-    return session
+    return upToDate([session])[0]!
   }
 
   return {
@@ -96,7 +102,11 @@ export function createHandlers(parts: HandlerParts): Handlers {
         ...(query.state === undefined ? {} : { state: query.state }),
         ...(query.search === undefined ? {} : { search: query.search }),
       })
-      return { items, next: items.length === limit ? items.at(-1)!.id : null, open: parts.gateway.openSessions().length }
+      return {
+        items: upToDate(items),
+        next: items.length === limit ? items.at(-1)!.id : null,
+        open: parts.gateway.openSessions().length,
+      }
     },
     getSession: ({ params }) => findSession(params.id),
     closeSession: async ({ params }) => {
