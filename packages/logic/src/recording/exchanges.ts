@@ -28,7 +28,10 @@ export interface Exchange {
   frames: number[]
   /** JSON-RPC error of the answer, or the code of the denial. */
   error: { code: number | null; message: string } | null
-  /** What the time went on, as far as the tape shows. In order, without overlap. */
+  /**
+   * What the time went on, as far as the tape shows. In order, without overlap. A session waits for its sandbox before
+   * the tape is there, so that the first request’s `waiting` may begin before its `startUs`, and before 0.
+   */
   spans: ExchangeSpan[]
   /** Progress, notifications and requests of the other side while this one was open. */
   children: Exchange[]
@@ -53,7 +56,7 @@ export function exchangesOf(recording: Recording): Exchange[] {
   const rows: Exchange[] = []
   /** By the direction they were asked in. */
   const open: Open = { inward: createOpenRequests(), outward: createOpenRequests() }
-  let grantedUs: number | null = null
+  let granted: { atUs: number; waitUs: number } | null = null
   const receivedUs = new Map<number, number>()
   let lastUs = 0
 
@@ -62,7 +65,7 @@ export function exchangesOf(recording: Recording): Exchange[] {
     if (record.kind === 'end') continue
     if (record.kind === 'event') {
       const { event, monotonicUs } = record
-      if (event.name === 'lease.granted') grantedUs ??= monotonicUs
+      if (event.name === 'lease.granted') granted ??= { atUs: monotonicUs, waitUs: event.waitMs * 1000 }
       if (event.name === 'client.received') receivedUs.set(event.frame, monotonicUs)
       if (event.name === 'client.gone') markGone(open.inward, event)
       if (event.name === 'policy.denied') rows.push(deniedRow(event, record.ordinal, monotonicUs))
@@ -99,7 +102,9 @@ export function exchangesOf(recording: Recording): Exchange[] {
       if (message.method === 'notifications/cancelled') markCancelled(open[direction], message.params)
     }
   }
-  for (const row of rows) addSpans(row, { grantedUs, receivedUs, lastUs })
+  for (const row of rows) addSpans(row, { receivedUs, lastUs })
+  const first = rows.find(row => row.kind === 'request' && row.direction === 'inward')
+  if (granted && first) addWait(first, granted)
   return rows
 }
 
@@ -192,7 +197,6 @@ function jsonOr(text: string): unknown {
 }
 
 interface Clock {
-  grantedUs: number | null
   receivedUs: ReadonlyMap<number, number>
   lastUs: number
 }
@@ -208,7 +212,6 @@ function addSpans(row: Exchange, clock: Clock): void {
     atUs = stop
   }
   if (row.direction === 'inward') {
-    if (clock.grantedUs !== null && clock.grantedUs > row.startUs) until('waiting', clock.grantedUs)
     for (const child of row.children) {
       if (child.kind !== 'request' || child.direction !== 'outward') continue
       until('working', child.startUs)
@@ -220,4 +223,13 @@ function addSpans(row: Exchange, clock: Clock): void {
   }
   const receivedUs = row.frames[1] === undefined ? undefined : clock.receivedUs.get(row.frames[1])
   if (receivedUs !== undefined && receivedUs > endUs) row.spans.push({ kind: 'delivering', startUs: endUs, endUs: receivedUs })
+}
+
+/** The lease is the session’s, so its wait is the first request’s. What ran before the grant was no work of the server. */
+function addWait(row: Exchange, granted: { atUs: number; waitUs: number }): void {
+  if (!(granted.waitUs > 0)) return
+  const later = row.spans
+    .filter(span => span.endUs > granted.atUs)
+    .map(span => ({ ...span, startUs: Math.max(span.startUs, granted.atUs) }))
+  row.spans = [{ kind: 'waiting', startUs: Math.round(granted.atUs - granted.waitUs), endUs: granted.atUs }, ...later]
 }
