@@ -41,6 +41,8 @@ const pinned: Record<string, [status: number, rpc: number, exit: number]> = {
   sandbox_limit_reached: [502, -32014, 1],
   server_timeout: [504, -32015, 1],
   server_garbled: [502, -32016, 1],
+  server_refused: [502, -32019, 1],
+  session_required: [400, -32600, 1],
   session_closed: [404, -32004, 1],
   session_overloaded: [429, -32010, 1],
   stub_miss: [404, -32017, 3],

@@ -1,6 +1,7 @@
 /** Goal: the official clients work against the gateway as they are. */
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { Client as ModernClient, StreamableHTTPClientTransport as ModernTransport } from '@modelcontextprotocol/client'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { until } from '../session/fake-stages.ts'
@@ -35,3 +36,32 @@ test('the official v1 client opens a session, lists, calls with progress, is not
   assert.equal(row?.protocolVersion, '2025-11-25')
   assert.deepEqual(http.stages.tapes[0]?.seals, ['client'])
 })
+
+for (const mode of ['legacy', { pin: '2026-07-28' }] as const) {
+  const name = typeof mode === 'string' ? mode : mode.pin
+  test(`the official v2 client lists and calls with progress, ${name}`, async () => {
+    await using http = await serveFake()
+    const client = new ModernClient({ name: 'v2', version: '2' }, { versionNegotiation: { mode } })
+    const transport = new ModernTransport(new URL(http.url), { requestInit: { headers: { Authorization: 'Bearer scoped' } } })
+    await client.connect(transport)
+    const { tools } = await client.listTools()
+    assert.deepEqual(
+      tools.map(tool => tool.name),
+      ['echo'],
+      'a token scoped to tools shows no others',
+    )
+    const progress: number[] = []
+    const result = await client.callTool(
+      { name: 'echo', arguments: { text: 'hello' } },
+      { onprogress: event => progress.push(event.progress) },
+    )
+    assert.deepEqual(result.content, [{ type: 'text', text: '{"text":"hello"}' }])
+    assert.deepEqual(progress, [1])
+    await assert.rejects(client.callTool({ name: 'boom' }), /does not name boom/)
+    await client.close()
+    const row = [...http.stages.rows.values()][0]
+    assert.equal(row?.era, mode === 'legacy' ? 'session' : 'stateless')
+    assert.equal(row?.client, 'v2 2')
+    assert.equal(http.stages.upstreams.length, 1, 'requests of one caller share a sandbox')
+  })
+}

@@ -8,7 +8,7 @@ import {
   type Session as SessionRow,
   type TapeEvent,
 } from '@maestro/contract'
-import { editMeta, type Frame, idTextOf, keyOfToken, readFrame, splice, writeError } from '@maestro/logic'
+import { editMeta, type Frame, idTextOf, keyOfToken, type RpcError, readFrame, splice, writeError } from '@maestro/logic'
 import type { Config } from '../config.ts'
 import type { World } from '../world.ts'
 import { exitError } from './exit-error.ts'
@@ -47,9 +47,11 @@ export interface Opening {
   face: Face
   /** `World.monotonicMs` at the client's first byte: start-up is measured from there. */
   firstByteMs: number
-  /** Whether the server will be sent `initialize`. Without, it is ready at its first answer. */
+  /** Whether the server will be sent `initialize`; a modern one is not. */
   handshake?: boolean
-  /** Instead of `config.sessionIdleMs`. */
+  /** Where it is not the server’s answer to `initialize` that says it. */
+  protocolVersion?: string
+  /** Instead of `config.sessionIdleMs`, while no request is open. */
   idleMs?: number
 }
 
@@ -69,8 +71,8 @@ export interface Session {
   flow(queuedBytes: number): void
   /** Puts what happened at the client's side on the tape. */
   note(event: TapeEvent): void
-  /** Tells the server that its request will have no answer, because it could not be brought to the client. */
-  decline(frame: Frame): void
+  /** Answers a request of the server in the client's place. */
+  decline(frame: Frame, error: RpcError): void
   /** Settles when the session has ended and nothing of it is left. Never rejects. */
   readonly closed: Promise<void>
   /** Ends it: open requests are answered with `error`, the lease is released, the tape sealed. Settles when all is done. */
@@ -112,12 +114,12 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
     deploymentName: runnable.name,
     release: runnable.release.id,
     era,
-    protocolVersion: null,
+    protocolVersion: opening.protocolVersion ?? null,
     client: null,
     subject: opening.capability.subject,
     driver: upstream.driver,
     warm: lease.warm,
-    state: 'opening',
+    state: opening.handshake === false ? 'ready' : 'opening',
     closeReason: null,
     startupMs: null,
     frames: 0,
@@ -256,7 +258,8 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
       saveSoon()
       if (frame.kind === 'response') return answered(frame)
       if (frame.kind === 'request') {
-        if (asked.size >= openRequestsMax) return decline(frame)
+        if (asked.size >= openRequestsMax)
+          return decline(frame, rpcErrorOf(overloaded('The client has too many requests to answer.')))
         asked.add(frame.idKey as string)
       } else if (frame.method === 'notifications/cancelled') {
         asked.delete(keyOfToken(frame.message.params?.['requestId']) ?? '')
@@ -268,9 +271,9 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
     }
   }
 
-  function decline(frame: Frame): void {
+  function decline(frame: Frame, error: RpcError): void {
     asked.delete(frame.idKey as string)
-    if (ending === null) void send(writeError(idTextOf(frame), rpcErrorOf(overloaded('The client takes no more requests.'))))
+    if (ending === null) send(writeError(idTextOf(frame), error))
   }
 
   function answered(frame: Frame): void {
@@ -288,7 +291,7 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
 
   function ready(frame: Frame): void {
     const version = (frame.message['result'] as { protocolVersion?: unknown } | null)?.protocolVersion
-    if (typeof version === 'string') row.protocolVersion = version.slice(0, 32)
+    if (row.protocolVersion === null && typeof version === 'string') row.protocolVersion = version.slice(0, 32)
     row.startupMs = Math.round((world.monotonicMs() - opening.firstByteMs) * 1000) / 1000
     row.state = 'ready'
     cancelInitialize()
@@ -392,7 +395,7 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
   }
 
   function endIfIdle(): void {
-    const idleMs = opening.idleMs ?? config.sessionIdleMs
+    const idleMs = (open.size === 0 ? opening.idleMs : undefined) ?? config.sessionIdleMs
     const leftMs = lastFrameMs + idleMs - world.monotonicMs()
     if (leftMs > 0) cancelIdle = world.after(leftMs, endIfIdle)
     else void close('idle', new ConductorError('session_closed', `Nothing was said for ${Math.round(idleMs / 1000)} s.`))

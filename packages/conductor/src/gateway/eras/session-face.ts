@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { type ConductorError, rpcErrorOf } from '@maestro/contract'
+import { ConductorError, rpcErrorOf } from '@maestro/contract'
 import { type Frame, idTextOf, keyOfToken, writeError } from '@maestro/logic'
 import type { Session } from '../../session/session.ts'
 import type { Capability, Face } from '../../session/stages.ts'
@@ -245,7 +245,7 @@ export class SessionFace implements Face, ExchangeOwner, Ticking {
     while (this.#undelivered.length > undeliveredMax || this.#undeliveredBytes > undeliveredBytesMax) {
       const lost = this.#undelivered.shift() as Frame
       this.#undeliveredBytes -= lost.bytes.length
-      if (lost.kind === 'request') this.#session?.decline(lost)
+      if (lost.kind === 'request') this.#session?.decline(lost, rpcErrorOf(undeliverable))
     }
   }
 
@@ -257,6 +257,8 @@ export class SessionFace implements Face, ExchangeOwner, Ticking {
     this.#session?.flow(queued)
   }
 }
+
+const undeliverable = new ConductorError('session_overloaded', 'The client has no stream open, and too much waits for one.')
 
 const duplicateId = { code: -32600, message: 'A request with this id is open already.', data: { code: 'frame_invalid' } }
 
