@@ -1,0 +1,25 @@
+/** `npm run bench <name> -- [--quick] [--json]`: runs one benchmark; with `--json` standard output is its result, one line. */
+import { parseArgs } from 'node:util'
+import { gatewayHop } from './gateway-hop.ts'
+import { sessionStart } from './session-start.ts'
+
+export interface Benchmark {
+  /** Returns the result for `--json`. */
+  run(options: { quick: boolean }): Promise<object>
+  what: string
+}
+
+const benchmarks: Record<string, Benchmark> = { 'session-start': sessionStart, 'gateway-hop': gatewayHop }
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+})
+const benchmark = benchmarks[positionals[0] ?? '']
+if (benchmark === undefined || positionals.length !== 1) {
+  const names = Object.entries(benchmarks).map(([name, { what }]) => `  ${name.padEnd(16)}${what}`)
+  process.stderr.write(`usage: npm run bench <name> -- [--quick] [--json]\n${names.join('\n')}\n`)
+  process.exit(2)
+}
+const result = await benchmark.run({ quick: values.quick })
+process.stdout.write(`${JSON.stringify(result, null, values.json ? 0 : 2)}\n`)

@@ -1,0 +1,43 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { progress } from './progress.ts'
+
+const benchmarks = fileURLToPath(new URL('..', import.meta.url))
+
+export interface Run {
+  name: string
+  quick: boolean
+}
+
+/**
+ * Writes what was measured: raw data to `<name>/raw/`, the summary to `<name>/summary.md`. A quick run writes beside a
+ * full one, never over it: its figures are for looking, not for printing.
+ */
+export async function writeResults(run: Run, raw: object, summary: string): Promise<void> {
+  const folder = join(benchmarks, run.name)
+  await mkdir(join(folder, 'raw'), { recursive: true })
+  const at = new Date().toISOString()
+  const rawFile = join(folder, 'raw', run.quick ? 'quick.json' : `${at.slice(0, 19).replaceAll(':', '-')}.json`)
+  const summaryFile = join(folder, run.quick ? 'summary.quick.md' : 'summary.md')
+  const command = `npm run bench ${run.name}${run.quick ? ' -- --quick' : ''}`
+  await writeFile(rawFile, `${JSON.stringify({ benchmark: run.name, quick: run.quick, at, command, ...raw }, null, 1)}\n`)
+  const foot = `Measured ${at.slice(0, 10)} by \`${command}\`; raw data: [${relative(folder, rawFile)}](${relative(folder, rawFile)}). This file is written by the harness.`
+  await writeFile(summaryFile, `${summary}\n${foot}\n`)
+  progress(`written: ${relative(process.cwd(), rawFile)}, ${relative(process.cwd(), summaryFile)}`)
+}
+
+/** A figure with three significant digits; a dash where there is none. */
+export function figure(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return '–'
+  if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString('en')
+  return String(Number(value.toPrecision(3)))
+}
+
+/** Three significant digits, as a number. */
+export const rounded = (value: number): number => (Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(3)))
+
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}
