@@ -1,0 +1,247 @@
+import { createHash } from 'node:crypto'
+import {
+  type Deployment,
+  type DeploymentId,
+  makeId,
+  type PoolView,
+  type Release,
+  type ReleaseId,
+  type Replay,
+  type Session,
+  type SessionId,
+  type Status,
+} from '@maestro/contract'
+import { crashedTape, longTape, sampleTape, type Tape } from './recordings.ts'
+
+let serial = 0
+const random = () => createHash('sha256').update(String(serial++)).digest()
+const digestOf = (text: string) => `sha256:${createHash('sha256').update(text).digest('hex')}`
+
+const tools = [
+  {
+    name: 'search_issues',
+    description: 'Searches the issues of a repository. Answers with at most `limit` issues, newest first.',
+    inputSchema: {
+      type: 'object',
+      properties: {
+        repo: { type: 'string', description: 'Owner and name, such as acme/app.' },
+        query: { type: 'string', description: 'As typed into the search box.' },
+        limit: { type: 'integer', minimum: 1, maximum: 100, default: 20 },
+        state: { enum: ['open', 'closed', 'all'] },
+        labels: { type: 'array', items: { type: 'string' }, description: 'All of them must be there.' },
+        exact: { type: 'boolean' },
+        range: {
+          type: 'object',
+          properties: { from: { type: 'string', format: 'date' }, to: { type: 'string', format: 'date' } },
+        },
+        filter: { description: 'A filter expression, any JSON.' },
+      },
+      required: ['repo', 'query'],
+    },
+  },
+  {
+    name: 'create_issue',
+    description: 'Creates an issue.',
+    inputSchema: {
+      type: 'object',
+      properties: { repo: { type: 'string' }, title: { type: 'string' } },
+      required: ['repo', 'title'],
+    },
+  },
+  { name: 'ping', description: 'Answers at once.', inputSchema: { type: 'object' } },
+]
+
+/** What the mock knows: deployments, sessions with tapes, replays. Made anew for each start, relative to now. */
+export function makeWorld(now: number, origin: string, isEmpty: boolean) {
+  const release = (name: string, version: string): Release => ({
+    id: makeId('rel', now - 86_400_000, random()) as ReleaseId,
+    name,
+    version,
+    source: { kind: 'npm', package: name, version },
+    digest: digestOf(name + version),
+    manifest: {
+      protocolVersion: '2025-11-25',
+      serverInfo: { name: name.split('/').at(-1) ?? name, version },
+      capabilities: { tools: { listChanged: true } },
+      instructions: 'Use search_issues before create_issue.',
+      tools,
+      prompts: [],
+      resources: [],
+      resourceTemplates: [],
+      startupMs: 131.4,
+      pingBeforeInitialize: true,
+    },
+    createdAt: now - 86_400_000,
+  })
+  const deployment = (name: string, of: Release, part: Partial<Deployment> = {}): Deployment => ({
+    id: makeId('dep', now - 80_000_000, random()) as DeploymentId,
+    name,
+    release: of,
+    env: { GITHUB_TOKEN: { secret: 'github' }, LOG_LEVEL: { value: 'warn' } },
+    args: ['stdio'],
+    egress: ['api.github.com'],
+    mcpUrl: `${origin}/mcp/${name}`,
+    createdAt: now - 80_000_000,
+    updatedAt: now - 3_600_000,
+    ...part,
+  })
+  const github = deployment('github', release('@modelcontextprotocol/server-github', '2025.4.8'))
+  const everything = deployment('everything', release('@modelcontextprotocol/server-everything', '2025.9.25'), {
+    env: {},
+    egress: [],
+  })
+  const broken = deployment('broken', release('mcp-server-broken', '0.3.1'), { env: {}, egress: [], args: [] })
+  const deployments = isEmpty ? [] : [github, everything, broken]
+
+  const sessions: Session[] = []
+  const tapes = new Map<string, Tape>()
+  const replays = new Map<string, Replay[]>()
+
+  function addSession(of: Deployment, agoMs: number, part: Partial<Session> = {}, make: typeof sampleTape = sampleTape): Session {
+    const openedAt = now - agoMs
+    const session: Session = {
+      id: makeId('ses', openedAt, random()) as SessionId,
+      deployment: of.id,
+      deploymentName: of.name,
+      release: of.release.id,
+      era: 'session',
+      protocolVersion: '2025-11-25',
+      client: 'claude-code 2.1.3',
+      subject: 'local',
+      driver: 'bubblewrap',
+      warm: true,
+      state: 'closed',
+      closeReason: 'client',
+      startupMs: 9.6 + (serial % 7),
+      frames: 0,
+      calls: 0,
+      errors: 0,
+      openedAt,
+      closedAt: openedAt + 8_400,
+      replay: null,
+      ...part,
+    }
+    const tape = make({
+      session: session.id as SessionId,
+      deployment: of.id as DeploymentId,
+      deploymentName: of.name,
+      release: of.release.id as ReleaseId,
+      releaseName: of.release.name,
+      releaseVersion: of.release.version,
+      digest: of.release.digest,
+      openedAt,
+    })
+    if (session.state === 'closed' && tape.records.at(-1)?.kind !== 'end') tape.end(session.closeReason ?? 'client')
+    session.frames = tape.records.filter(record => record.kind === 'frame').length
+    session.calls = Math.ceil(session.frames / 3)
+    tapes.set(session.id, tape)
+    sessions.unshift(session)
+    return session
+  }
+
+  if (!isEmpty) {
+    for (let index = 130; index > 8; index--) {
+      addSession(index % 3 ? github : everything, index * 310_000, {
+        client: index % 4 ? 'claude-code 2.1.3' : index % 8 ? 'cursor-vscode 1.0.0' : null,
+        subject: index % 5 ? 'local' : 'ci',
+        warm: index % 9 !== 0,
+        startupMs: index % 9 ? 8 + (index % 11) : 164 + index,
+        closeReason: index % 6 ? 'client' : 'idle',
+      })
+    }
+    addSession(everything, 900_000, { subject: 'load', client: 'soak-test 0.1', warm: false, startupMs: 171 }, ran =>
+      longTape(ran, 4_000),
+    )
+    addSession(broken, 420_000, { closeReason: 'sandbox_crashed', errors: 2, warm: false, startupMs: 212 }, crashedTape)
+    const diverged = addSession(everything, 330_000, { errors: 0, client: 'inspector 2.12.0' })
+    const identical = addSession(github, 95_000, { errors: 2 })
+    addSession(github, 40_000, { state: 'ready', closeReason: null, closedAt: null, errors: 1, client: 'cursor-vscode 1.0.0' })
+    addReplay(identical, true)
+    addReplay(diverged, false)
+    addReplay(diverged, true)
+    addReplay(diverged, false)
+  }
+
+  function addReplay(session: Session, identical: boolean): Replay {
+    const total = session.frames - 8
+    const difference = {
+      kind: 'value' as const,
+      key: 'request 2 tools/call search_issues → result',
+      frame: 6,
+      pointer: '/result/structuredContent/issues/1/assignee',
+      recorded: 'rosa',
+      replayed: null,
+    }
+    const replay: Replay = {
+      id: makeId('rpl', now + serial, random()),
+      session: session.id,
+      kind: 're-execution',
+      state: 'done',
+      frames: identical ? { matched: total, total, fidelity: 1 } : { matched: total - 2, total, fidelity: (total - 2) / total },
+      identical,
+      firstDivergence: identical ? null : difference,
+      differences: identical
+        ? []
+        : [
+            difference,
+            {
+              kind: 'missing',
+              key: 'notification notifications/message 0',
+              frame: 17,
+              pointer: null,
+              recorded: { level: 'info', data: 'all steps queued' },
+            },
+          ],
+      error: null,
+      driver: 'bubblewrap',
+      durationMs: 412,
+      createdAt: now - 60_000 + (replays.get(session.id)?.length ?? 0) * 20_000,
+    }
+    replays.set(session.id, [replay, ...(replays.get(session.id) ?? [])])
+    session.replay = { id: replay.id, identical, fidelity: replay.frames.fidelity }
+    return replay
+  }
+
+  const open = () => sessions.filter(session => session.state !== 'closed').length
+  const pool = (): PoolView => ({
+    driver: 'bubblewrap',
+    sandboxesMax: 64,
+    starting: deployments.length ? 1 : 0,
+    warm: deployments.length ? 4 : 0,
+    leased: open(),
+    draining: 0,
+    hits: isEmpty ? 0 : 412,
+    misses: isEmpty ? 0 : 23,
+    orphans: 0,
+    deployments: deployments.map(item => ({
+      deployment: item.id,
+      name: item.name,
+      target: 2,
+      starting: item.name === 'broken' ? 1 : 0,
+      warm: item.name === 'broken' ? 0 : 2,
+      leased: sessions.filter(session => session.deployment === item.id && session.state !== 'closed').length,
+      hits: item.name === 'github' ? 301 : 111,
+      misses: item.name === 'github' ? 11 : 12,
+      startMsP50: item.name === 'broken' ? null : 118.2,
+      startMsP95: item.name === 'broken' ? null : 163.9,
+      lastError: item.name === 'broken' ? 'sandbox_crashed: the server ended with code 1 before it answered initialize' : null,
+    })),
+  })
+  const status = (): Status => ({
+    ready: true,
+    version: '0.1.0',
+    revisions: ['2026-07-28', '2025-11-25', '2025-06-18', '2025-03-26'],
+    pid: 4711,
+    startedAt: now - 5_400_000,
+    apiUrl: origin,
+    consoleUrl: `${origin}/console/`,
+    dataFolder: '/home/ada/project/.maestro',
+    driver: 'bubblewrap',
+    database: 'embedded PostgreSQL 18.1',
+    rssBytes: 126 * 1024 * 1024,
+    sessionsOpen: open(),
+  })
+  return { deployments, sessions, tapes, replays, addSession, addReplay, pool, status, deployment, release, github }
+}
+
+export type MockWorld = ReturnType<typeof makeWorld>

@@ -1,0 +1,79 @@
+import type { Deployment } from '@maestro/contract'
+import { Copy } from '../../ui/Copy.tsx'
+import { Fact, Facts } from '../../ui/Facts.tsx'
+import { duration, exact, plural } from '../../ui/format.ts'
+import { JsonTree } from '../../ui/JsonTree.tsx'
+import { sourceKinds, sourceText } from '../deployments/sourceText.ts'
+
+/** What it runs and with what. Values of the environment are not shown: they may be secret. */
+export function SettingsTab({ deployment }: { deployment: Deployment }) {
+  const { release, env, args, egress } = deployment
+  const { manifest } = release
+  return (
+    <div className="settings">
+      <section>
+        <h2>Deployment</h2>
+        <Facts>
+          <Fact name="Id">
+            <code>{deployment.id}</code> <Copy text={deployment.id} label="deployment id" />
+          </Fact>
+          <Fact name="Arguments">{args.length ? <code>{args.join(' ')}</code> : 'none'}</Fact>
+          <Fact name="Environment">
+            {Object.keys(env).length === 0
+              ? 'none'
+              : Object.entries(env).map(([name, value]) => (
+                  <div key={name}>
+                    <code>{name}</code>{' '}
+                    <span className="hint">{'secret' in value ? `from the secret ${value.secret}` : 'set, not shown'}</span>
+                  </div>
+                ))}
+          </Fact>
+          <Fact name="Egress">
+            {egress.length ? egress.map(host => <div key={host}>{host}</div>) : 'none: the server has no network'}
+          </Fact>
+          <Fact name="Deployed">{exact(deployment.createdAt)}</Fact>
+          <Fact name="Changed">{exact(deployment.updatedAt)}</Fact>
+        </Facts>
+      </section>
+      <section>
+        <h2>Release</h2>
+        <Facts>
+          <Fact name="Name">
+            {release.name} {release.version}
+          </Fact>
+          <Fact name="Source">
+            {sourceKinds[release.source.kind]} <code>{sourceText(release.source)}</code>
+          </Fact>
+          <Fact name="Digest">
+            <code>{release.digest}</code> <Copy text={release.digest} label="digest" />
+          </Fact>
+          <Fact name="Id">
+            <code>{release.id}</code> <Copy text={release.id} label="release id" />
+          </Fact>
+          <Fact name="Installed">{exact(release.createdAt)}</Fact>
+        </Facts>
+      </section>
+      <section>
+        <h2>What the server said of itself</h2>
+        <Facts>
+          <Fact name="Server">
+            {[manifest.serverInfo['name'], manifest.serverInfo['version']].filter(Boolean).map(String).join(' ') || 'did not say'}
+          </Fact>
+          <Fact name="Protocol">{manifest.protocolVersion}</Fact>
+          <Fact name="Offers">
+            {plural(manifest.tools.length, 'tool')}, {plural(manifest.prompts.length, 'prompt')},{' '}
+            {plural(manifest.resources.length, 'resource')}, {plural(manifest.resourceTemplates.length, 'resource template')}
+          </Fact>
+          <Fact name="First start">{duration(manifest.startupMs)}</Fact>
+          {manifest.instructions && <Fact name="Instructions">{manifest.instructions}</Fact>}
+        </Facts>
+        <details>
+          <summary>The whole manifest</summary>
+          <div className="json">
+            <JsonTree value={manifest} open={1} />
+          </div>
+        </details>
+      </section>
+    </div>
+  )
+}
