@@ -247,6 +247,9 @@ export class StdioUpstream implements Upstream {
 /** V8 ends itself when its heap is full or the system gives no more memory: no kernel counter shows that, its last words do. */
 function diedOfMemory(end: TreeEnd, stderrTail: string): boolean {
   return (
-    end.code !== 0 && /JavaScript heap out of memory|Fatal process out of memory|Array buffer allocation failed/.test(stderrTail)
+    end.code !== 0 &&
+    /JavaScript heap out of memory|Fatal process out of memory|ERR_MEMORY_ALLOCATION_FAILED|Array buffer allocation failed/.test(
+      stderrTail,
+    )
   )
 }

@@ -1,7 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Writable } from 'node:stream'
 
-/** Keeps a list of process groups until its input ends, which happens whichever way we die; then ends them and removes the folder. */
+/**
+ * Keeps a list of process groups until its input ends, which happens whichever way we die; then ends them
+ * and every process that names the folder in its environment, and removes the folder.
+ */
 const script = [
   "trap '' INT TERM HUP",
   "groups=''",
@@ -15,6 +18,13 @@ const script = [
   '  esac',
   'done',
   'for one in $groups; do kill -KILL -- "-$one" 2>/dev/null; done',
+  // Who left its group still carries the folder in its environment. Twice, for those that were being started.
+  'for round in 1 2; do',
+  '  for file in /proc/[0-9]*/environ; do',
+  '    pid=${file#/proc/}',
+  '    if grep -qF -- "$1" "$file" 2>/dev/null; then kill -KILL "${pid%/environ}" 2>/dev/null; fi',
+  '  done',
+  'done',
   'rm -rf -- "$1"',
 ].join('\n')
 
