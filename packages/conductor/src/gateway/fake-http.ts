@@ -92,3 +92,10 @@ export async function nextMessage(
     if (value.data !== '') return { id: value.id, message: JSON.parse(value.data) as Record<string, unknown> }
   }
 }
+
+/** All events until the stream ends. */
+export async function allEvents(response: Response): Promise<ServerEvent[]> {
+  const events: ServerEvent[] = []
+  for await (const event of eventsOf(response)) events.push(event)
+  return events
+}
