@@ -1,6 +1,7 @@
 import {
   type CausalKey,
   createKeyer,
+  type Frame,
   idTextOf,
   type Recording,
   readFrame,
@@ -46,6 +47,8 @@ const vainMsMax = 30_000
 const quietMs = 250
 const quietMsMax = 3_000
 /** Most bytes a run may print: far more than the recorded ones did. */
+/** What a session keeps of a frame that is no JSON-RPC. */
+const garbledBytesKept = 200
 const floodBytesMin = 64 * 1024 * 1024
 const floodFactor = 4
 
@@ -59,7 +62,7 @@ export async function drive(options: DriveOptions): Promise<Drive> {
   const questions = new Map<string, string>()
   let bytesLeft = Math.max(floodBytesMin, floodFactor * recorded.reduce((sum, frame) => sum + frame.bytes.length, 0))
 
-  upstream.onFrame(bytes => {
+  const take = (bytes: Uint8Array, frame: Frame | null) => {
     if (run.flooded) return
     bytesLeft -= bytes.length
     if (bytesLeft < 0) {
@@ -67,13 +70,20 @@ export async function drive(options: DriveOptions): Promise<Drive> {
       arrivals.stop()
       return
     }
-    const frame = readFrame(bytes)
-    // The session that recorded kept of a garbled line its beginning; so does this.
-    const kept = frame.kind === 'fault' ? utf8.encode(new TextDecoder().decode(bytes.subarray(0, 200))) : frame.bytes
-    const { key } = live.keyOf('outward', kept)
-    if (frame.kind === 'request') questions.set(key, idTextOf(frame))
-    run.trace.push({ direction: 'outward', bytes: kept, ordinal: null })
+    const { key } = live.keyOf('outward', bytes)
+    if (frame?.kind === 'request') questions.set(key, idTextOf(frame))
+    // Copied: the bytes are a view into whatever was read at once.
+    run.trace.push({ direction: 'outward', bytes: Uint8Array.from(bytes), ordinal: null })
     arrivals.came(key)
+  }
+  upstream.onEvent(event => {
+    if (event.name === 'server.garbled') take(utf8.encode(event.text), null)
+  })
+  upstream.onFrame(bytes => {
+    const frame = readFrame(bytes)
+    if (frame.kind !== 'fault') take(frame.bytes, frame)
+    // The session that recorded kept the beginning of what was no message; so does this.
+    else take(utf8.encode(new TextDecoder().decode(bytes.subarray(0, garbledBytesKept))), null)
   })
   void upstream.exited.then(exit => {
     run.exit = exit
