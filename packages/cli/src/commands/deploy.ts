@@ -1,0 +1,60 @@
+import { command, jsonFlag } from '../command.ts'
+import { localSource } from '../local-source.ts'
+import { parseEnv } from '../parse-env.ts'
+import { withProgress } from '../progress.ts'
+
+export default command({
+  name: 'deploy',
+  summary: 'Install a server and give it a URL',
+  description:
+    'A package is fetched with install scripts off and every file held to its checksum, kept as a read-only bundle, and run once to see its tools.\nThe same request again changes nothing. Without --egress the server has no network.',
+  arguments: [{ name: 'source', summary: 'npm package[@version], folder, https URL or session id', noun: 'file' }],
+  rest: 'arguments of the server',
+  flags: {
+    name: { summary: 'Name of the deployment', value: '<name>' },
+    env: { summary: 'Environment of the server: KEY=value or KEY=secret:<name>', value: '<pair>', many: true },
+    egress: {
+      summary: 'Hosts it may reach, separated by commas; *.example.com and :port are understood',
+      value: '<hosts>',
+      many: true,
+    },
+    bin: { summary: 'Which program of the package to run', value: '<name>' },
+    'allow-scripts': { summary: 'Run install scripts of the packages' },
+    ...jsonFlag,
+  },
+  examples: [
+    'maestro deploy @modelcontextprotocol/server-memory',
+    'maestro deploy @modelcontextprotocol/server-filesystem@2026.8.31 --name files -- .',
+    'maestro deploy ./my-server --env LEVEL=debug --env API_KEY=secret:my-key --egress api.example.com',
+    'maestro deploy https://mcp.example.com/mcp',
+  ],
+  async run({ out, client, cwd, signal }, { arguments: [source = ''], flags, rest }) {
+    const conductor = await client()
+    const egress = flags.egress
+      .flatMap(hosts => hosts.split(','))
+      .map(host => host.trim())
+      .filter(host => host !== '')
+    const env = parseEnv(flags.env)
+    const body = {
+      source: localSource(source, cwd),
+      ...(flags.name === undefined ? {} : { name: flags.name }),
+      ...(Object.keys(env).length > 0 ? { env } : {}),
+      ...(rest.length > 0 ? { args: rest } : {}),
+      ...(egress.length > 0 ? { egress } : {}),
+      ...(flags.bin === undefined ? {} : { bin: flags.bin }),
+      ...(flags['allow-scripts'] ? { allowScripts: true } : {}),
+    }
+    const { deployment, installed, changed } = await withProgress(out, `Deploying ${source}`, () =>
+      conductor.call('deploy', { body }, signal),
+    )
+    if (flags.json !== undefined) return void out.json({ deployment, installed, changed })
+    const { name, release, mcpUrl } = deployment
+    const what = changed ? (installed ? 'installed and deployed' : 'deployed; it was installed already') : 'unchanged'
+    out.line(`${out.style('bold', name)}  ${release.name}@${release.version}  ${what}`)
+    out.line(`  URL    ${mcpUrl}`)
+    out.line(
+      `  tools  ${release.manifest.tools.length === 0 ? 'none' : release.manifest.tools.map(tool => tool.name).join(', ')}`,
+    )
+    out.note(`Next: maestro tools ${name}, maestro call ${name} <tool>, or maestro token ${name}`)
+  },
+})

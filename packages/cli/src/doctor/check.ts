@@ -1,0 +1,14 @@
+/** One thing that was looked at. */
+export interface Check {
+  name: string
+  /** `weak`: works, less well than it could. `unknown`: could not be found out. */
+  state: 'ok' | 'weak' | 'failed' | 'unknown'
+  detail: string
+  /** What mends it, where something can; a command where there is one. */
+  mend: string | null
+}
+
+export const ok = (name: string, detail: string): Check => ({ name, state: 'ok', detail, mend: null })
+export const weak = (name: string, detail: string, mend: string | null): Check => ({ name, state: 'weak', detail, mend })
+export const failed = (name: string, detail: string, mend: string | null): Check => ({ name, state: 'failed', detail, mend })
+export const unknown = (name: string, detail: string): Check => ({ name, state: 'unknown', detail, mend: null })
