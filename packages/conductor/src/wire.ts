@@ -283,6 +283,11 @@ async function start(
   await api.ready()
   started.add('api', api, open => open.close())
   const port = await listen(api.server, config.host, config.port)
+  // Fastify closes only what it opened itself.
+  started.add('listener', api.server, server => {
+    server.close()
+    server.closeAllConnections()
+  })
   base = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`
   await deployments.load()
   started.add(
