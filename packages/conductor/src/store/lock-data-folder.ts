@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:f
 import { join } from 'node:path'
 import { ConductorError } from '@maestro/contract'
 import type { World } from '../world.ts'
+import { holdOpen } from './hold-open.ts'
 import { processIdentity } from './process-identity.ts'
 
 const attemptsMax = 5
@@ -34,7 +35,7 @@ export async function lockDataFolder(dataFolder: string, world: World): Promise<
     if (attempt === attemptsMax) {
       throw new ConductorError('data_locked', `The data folder ${dataFolder} is used by process ${holder}.`, { pid: holder })
     }
-    await world.sleep(20 + (world.randomBytes(1)[0] ?? 0) / 2)
+    await holdOpen(world.sleep(20 + (world.randomBytes(1)[0] ?? 0) / 2))
   }
 }
 

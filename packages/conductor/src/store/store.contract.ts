@@ -9,10 +9,10 @@ const acme = 'ten_0000000000000000acme' as TenantId
 
 /** Declares the tests; `store` is called when they run. Each test works with rows of its own. */
 export function storeContract(name: string, store: () => Store & TenantKeyStore): void {
-  const test_ = (sentence: string, run: (store: Store & TenantKeyStore) => Promise<void>) =>
+  const check = (sentence: string, run: (store: Store & TenantKeyStore) => Promise<void>) =>
     test(`${name}: ${sentence}`, () => run(store()))
 
-  test_('a release comes back as it was put in, and only to its tenant', async store => {
+  check('a release comes back as it was put in, and only to its tenant', async store => {
     const row = release({ name: 'whole' })
     await store.insertRelease(row)
     await store.insertRelease(row)
@@ -24,7 +24,7 @@ export function storeContract(name: string, store: () => Store & TenantKeyStore)
     assert.deepEqual(await store.findRelease(localTenant, bare.id), bare)
   })
 
-  test_('whatever a server said of itself is kept as it said it', async store => {
+  check('whatever a server said of itself is kept as it said it', async store => {
     const hostile = JSON.parse(
       '{"z":1,"a":{"b":[1.0,1e300,"\\u0000 nul","\\ud800 half","\\u202e"]},"__proto__x":null,"":"","10":1,"2":2}',
     ) as Record<string, unknown>
@@ -36,7 +36,7 @@ export function storeContract(name: string, store: () => Store & TenantKeyStore)
     assert.equal(JSON.stringify(found?.manifest), JSON.stringify(row.manifest), 'key order')
   })
 
-  test_('a release is found by version: the exact digest, or the newest', async store => {
+  check('a release is found by version: the exact digest, or the newest', async store => {
     const by = { name: 'versioned', version: '2.0.0' }
     const old = release({ ...by, digest: 'sha256:01', createdAt: 1 })
     const newer = release({ ...by, digest: 'sha256:02', createdAt: 2 })
@@ -50,7 +50,7 @@ export function storeContract(name: string, store: () => Store & TenantKeyStore)
     assert.deepEqual(listed, [newer.id, old.id])
   })
 
-  test_('a deployment comes back by id and by name with its release', async store => {
+  check('a deployment comes back by id and by name with its release', async store => {
     const of = release({ name: 'deployed' })
     await store.insertRelease(of)
     const row = deployment({ name: 'by-id-and-name', release: of })
@@ -62,7 +62,7 @@ export function storeContract(name: string, store: () => Store & TenantKeyStore)
     assert.deepEqual(await store.listDeployments(acme), [])
   })
 
-  test_('a deployment of the same name replaces the other', async store => {
+  check('a deployment of the same name replaces the other', async store => {
     const [one, two] = [release({ name: 'one' }), release({ name: 'two' })]
     for (const row of [one, two]) await store.insertRelease(row)
     const first = deployment({ name: 'replaced', release: one })
@@ -73,7 +73,7 @@ export function storeContract(name: string, store: () => Store & TenantKeyStore)
     assert.equal(await store.findDeployment(localTenant, first.id), null)
   })
 
-  test_('a removed deployment is gone, its sessions stay', async store => {
+  check('a removed deployment is gone, its sessions stay', async store => {
     const of = release({ name: 'removed' })
     await store.insertRelease(of)
     const row = deployment({ name: 'removed', release: of })
@@ -87,7 +87,7 @@ export function storeContract(name: string, store: () => Store & TenantKeyStore)
     assert.deepEqual(await store.findSession(localTenant, ran.id as SessionId), ran)
   })
 
-  test_('sessions are updated many at once, and the last word on one counts', async store => {
+  check('sessions are updated many at once, and the last word on one counts', async store => {
     const rows = Array.from({ length: 1_200 }, (_, index) => session({ frames: index, deploymentName: 'many' }))
     await store.putSessions(localTenant, rows)
     const changed = rows.map(row => ({
@@ -104,7 +104,7 @@ export function storeContract(name: string, store: () => Store & TenantKeyStore)
     await store.putSessions(localTenant, [])
   })
 
-  test_('a session may lack what it may lack, and be called what a client likes', async store => {
+  check('a session may lack what it may lack, and be called what a client likes', async store => {
     const row = session({ client: '\0 "x", \\ {} NULL', protocolVersion: null, startupMs: null, subject: "'" })
     await store.putSessions(localTenant, [row])
     assert.deepEqual(await store.findSession(localTenant, row.id as SessionId), { ...row, client: '\u{fffd} "x", \\ {} NULL' })
@@ -113,7 +113,7 @@ export function storeContract(name: string, store: () => Store & TenantKeyStore)
     assert.equal((await store.findSession(localTenant, nameless.id as SessionId))?.client, null)
   })
 
-  test_('a closed session is not opened again by a late row', async store => {
+  check('a closed session is not opened again by a late row', async store => {
     const open = session()
     const closed = { ...open, state: 'closed' as const, closeReason: 'idle', closedAt: open.openedAt + 5 }
     await store.putSessions(localTenant, [closed])
@@ -121,7 +121,7 @@ export function storeContract(name: string, store: () => Store & TenantKeyStore)
     assert.deepEqual(await store.findSession(localTenant, open.id as SessionId), closed)
   })
 
-  test_('sessions are listed newest first, page by page, without gap or repetition', async store => {
+  check('sessions are listed newest first, page by page, without gap or repetition', async store => {
     const dep = deploymentId()
     // Several within one millisecond, so that the page break falls among equals.
     const rows = Array.from({ length: 25 }, (_, index) => session({ deployment: dep, openedAt: 5_000 + Math.floor(index / 4) }))
@@ -139,7 +139,7 @@ export function storeContract(name: string, store: () => Store & TenantKeyStore)
     assert.deepEqual(await store.listSessions(localTenant, { before: 'ses_0' as SessionId, limit: 10 }), [])
   })
 
-  test_('sessions are found by state and by part of a name, and signs stand for themselves', async store => {
+  check('sessions are found by state and by part of a name, and signs stand for themselves', async store => {
     const dep = deploymentId()
     const closed = { state: 'closed' as const, closedAt: 1_790_000_000_001 }
     const percent = session({ deployment: dep, client: '100% Ünïcode_agent', ...closed })
@@ -159,7 +159,7 @@ export function storeContract(name: string, store: () => Store & TenantKeyStore)
     assert.deepEqual(await search({ state: 'nonsense' }), [])
   })
 
-  test_('sessions that a crash left open are closed with the reason', async store => {
+  check('sessions that a crash left open are closed with the reason', async store => {
     const [opening, ready] = [session({ state: 'opening' }), session({ openedAt: 1_800_000_000_000 })]
     const done = session({ state: 'closed', closeReason: 'client', closedAt: 1_790_000_000_002 })
     await store.putSessions(localTenant, [opening, ready, done])
@@ -171,7 +171,7 @@ export function storeContract(name: string, store: () => Store & TenantKeyStore)
     assert.equal(await store.closeOpenSessions('crash', 1_795_000_000_000), 0)
   })
 
-  test_('replays are updated, listed newest first, and the newest is shown with the session', async store => {
+  check('replays are updated, listed newest first, and the newest is shown with the session', async store => {
     const row = session()
     await store.putSessions(localTenant, [row])
     const old = replay({ session: row.id, createdAt: 1 })
@@ -191,7 +191,7 @@ export function storeContract(name: string, store: () => Store & TenantKeyStore)
     assert.deepEqual(await store.findReplay(localTenant, failed.id as ReplayId), failed)
   })
 
-  test_('sealed secrets come back byte for byte and only to their tenant', async store => {
+  check('sealed secrets come back byte for byte and only to their tenant', async store => {
     const sealed = Uint8Array.from({ length: 256 }, (_, byte) => byte)
     await store.putSecret(localTenant, { name: 'github', sealed: Uint8Array.of(1), updatedAt: 1 })
     await store.putSecret(localTenant, { name: 'github', sealed, updatedAt: 2 })
@@ -203,7 +203,7 @@ export function storeContract(name: string, store: () => Store & TenantKeyStore)
     assert.equal(await store.removeSecret(localTenant, 'github'), false)
   })
 
-  test_('a tenant keeps the first key it was given', async store => {
+  check('a tenant keeps the first key it was given', async store => {
     assert.equal(await store.findTenantKey(acme), null)
     await Promise.all([1, 2, 3].map(byte => store.insertTenantKey(acme, Uint8Array.of(byte), 1)))
     const kept = await store.findTenantKey(acme)

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { ConductorError } from '@maestro/contract'
 import type { World } from '../../world.ts'
+import { holdOpen } from '../hold-open.ts'
 import { commandOf } from '../process-identity.ts'
 import { asUser } from './choose-server-user.ts'
 import type { Place } from './place-database.ts'
@@ -58,7 +59,7 @@ export async function startPostmaster(
   const settings = settingsOf(major, socket).flatMap(setting => ['-c', setting])
   const child = spawn('/bin/sh', ['-c', keeper, 'sh', join(programs, 'postgres'), '-D', place.data, ...settings], {
     ...asUser(place.user),
-    env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
+    env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC', ...strangerPid(place) },
     stdio: ['pipe', 'ignore', 'pipe'],
     // Its own process group: Ctrl-C in our terminal is for us, who still have rows to write.
     detached: true,
@@ -118,10 +119,20 @@ export async function stopLeftover(place: Place, world: World): Promise<void> {
     const deadline = world.monotonicMs() + waitMs
     while (world.monotonicMs() < deadline) {
       if (!isPostmasterOf(pid, place)) return
-      await world.sleep(10)
+      await holdOpen(world.sleep(10))
     }
   }
   throw new ConductorError('data_locked', `PostgreSQL process ${pid} uses ${place.data} and does not end.`, { pid })
+}
+
+/**
+ * A pid file that a crash left may name a pid that by now is a zombie or some other process, and the server would not start
+ * for fear of it. Told that the pid is its grandparent, it goes on to what matters: whether the old shared memory is in use.
+ * Removing the file would take that safeguard away.
+ */
+function strangerPid(place: Place): { PG_GRANDPARENT_PID?: string } {
+  const pid = Number(readPidFile(place)[0])
+  return pid && !isPostmasterOf(pid, place) ? { PG_GRANDPARENT_PID: String(pid) } : {}
 }
 
 function signalPostmaster(place: Place, signal: NodeJS.Signals): void {

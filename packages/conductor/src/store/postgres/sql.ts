@@ -2,6 +2,7 @@
 import { ConductorError } from '@maestro/contract'
 import pg, { type PoolClient, type QueryConfig, type QueryResultRow } from 'pg'
 import type { World } from '../../world.ts'
+import { holdOpen } from '../hold-open.ts'
 import type { Database } from './supervisor.ts'
 
 /** A statement with a name is prepared once per connection. */
@@ -48,7 +49,7 @@ export function openSql(database: Pick<Database, 'connection' | 'trouble'>, worl
         return await pool.query(config)
       } catch (error) {
         if (!isAway(error) || pool.ending || world.monotonicMs() + waitMs > deadline) throw explain(error, database)
-        await world.sleep(waitMs)
+        await holdOpen(world.sleep(waitMs))
       }
     }
   }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import type { ConnectionConfig } from 'pg'
 import type { Config } from '../../config.ts'
 import type { World } from '../../world.ts'
+import { holdOpen } from '../hold-open.ts'
 import { chooseBinaries, findBinaries } from './find-binaries.ts'
 import { databaseUser, initializeDatabase } from './initialize-database.ts'
 import { makeSocketFolder, notePlace, placeDatabase } from './place-database.ts'
@@ -59,12 +60,24 @@ export async function startDatabase(deps: {
 
   const socket = makeSocketFolder(place)
   const start = () => startPostmaster(programs, binaries.major, place, socket, world)
-  const keeper = keepRunning(await start(), start, world)
+  const keeper = keepRunning(await startPatiently(start, world), start, world)
   world.log.info('database.started', { origin: binaries.origin, version: binaries.version, user: place.user?.name ?? null })
   return {
     connection: { host: socket, port: 5432, user: databaseUser, database: 'postgres' },
     description: `${binaries.origin} PostgreSQL`,
     ...keeper,
+  }
+}
+
+/** Backends of a server that was killed take a moment to notice, and while they hold its memory no other may start. */
+async function startPatiently(start: () => Promise<Postmaster>, world: World): Promise<Postmaster> {
+  for (let waitMs = 50; ; waitMs *= 2) {
+    try {
+      return await start()
+    } catch (error) {
+      if (waitMs > 2_000 || !(error instanceof Error) || !/still in use/.test(error.message)) throw error
+      await holdOpen(world.sleep(waitMs))
+    }
   }
 }
 
