@@ -132,6 +132,7 @@ export function makeWorld(now: number, origin: string, isEmpty: boolean) {
       openedAt,
     })
     if (session.state === 'closed' && tape.records.at(-1)?.kind !== 'end') tape.end(session.closeReason ?? 'client')
+    if (session.closedAt != null) session.closedAt = openedAt + Math.round((tape.records.at(-1)?.monotonicUs ?? 0) / 1000)
     session.frames = tape.records.filter(record => record.kind === 'frame').length
     session.calls = Math.ceil(session.frames / 3)
     tapes.set(session.id, tape)

@@ -69,6 +69,16 @@ const ordinalOf = (exchange: Exchange): number => Number.parseInt(exchange.id.sl
 const isAnswered = (row: Row): boolean =>
   row.what.kind === 'exchange' && row.what.exchange.kind === 'request' && row.endUs !== null
 
+/** The row of this id; for a frame that began no row (an answer), the row it belongs to. */
+export function findRow({ rows }: Timeline, id: string): Row | null {
+  const ordinal = /^f\d+$/.test(id) ? Number(id.slice(1)) : -1
+  return (
+    rows.find(row => row.id === id) ??
+    rows.find(row => row.what.kind === 'exchange' && row.what.exchange.frames.includes(ordinal)) ??
+    null
+  )
+}
+
 export const lengthUs = (row: Row): number => (row.endUs ?? row.startUs) - row.startUs
 
 function rowsOf(exchange: Exchange, parent: Row | null): Row[] {

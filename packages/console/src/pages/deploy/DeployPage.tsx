@@ -162,7 +162,6 @@ export default function DeployPage() {
           {deploy.error && <Problem error={deploy.error} doing={`deploy ${draft.source}`} />}
         </form>
         <aside aria-label="The same elsewhere">
-          <h2>The same elsewhere</h2>
           <Snippets label="The same elsewhere" snippets={snippetsOf(draft, request)} />
         </aside>
       </div>

@@ -45,7 +45,6 @@ export function ConnectTab({ deployment }: { deployment: Deployment }) {
         </p>
       </div>
       <div className="field">
-        <span className="label">Client configuration</span>
         <Snippets label="Client configuration" snippets={snippets(deployment, token ?? '<token>')} />
         {!token && <span className="hint">With a token minted, it stands in the snippets.</span>}
       </div>

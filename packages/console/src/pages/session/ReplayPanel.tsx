@@ -76,7 +76,6 @@ export function ReplayPanel({ session }: { session: Session }) {
           <History replays={replays} chosen={replay?.id} choose={setChosen} />
         </>
       )}
-      <h3>The same elsewhere</h3>
       <Snippets
         label="The same elsewhere"
         snippets={[

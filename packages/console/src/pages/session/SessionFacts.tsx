@@ -74,7 +74,6 @@ export function SessionFacts({ recording, size, session, fileName }: Props) {
         <Fact name="Egress">{header.egress.length ? header.egress.join(', ') : 'none allowed'}</Fact>
         <Fact name="Written by">Conductor {header.conductorVersion}</Fact>
       </Facts>
-      <h3>The same elsewhere</h3>
       <Snippets label="The same elsewhere" snippets={session ? sessionSnippets(session.id) : fileSnippets(fileName ?? '')} />
       <p className="hint">
         Select a row to see what was said. <kbd>j</kbd> <kbd>k</kbd> move, <kbd>/</kbd> searches {count(frames)} frames,{' '}

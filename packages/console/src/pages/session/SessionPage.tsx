@@ -140,8 +140,6 @@ function Loaded({ session }: { session: Session }) {
           <span className="start">{session.warm ? 'warm' : 'cold'}</span>
         </Fact>
         <Fact name="Client">{session.client ?? <span className="none">not said</span>}</Fact>
-        <Fact name="Protocol">{session.protocolVersion ?? '–'}</Fact>
-        <Fact name="Calls">{count(session.calls)}</Fact>
         <Fact name="Errors">
           <span className={session.errors ? 'bad' : undefined}>{count(session.errors)}</span>
         </Fact>

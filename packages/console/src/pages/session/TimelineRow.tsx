@@ -45,7 +45,13 @@ export function TimelineRow({ domId, row, timeline, range, top, isSelected, matc
       </span>
       <span className={row.isError ? 'row-state bad' : 'row-state'}>{state}</span>
       <span className="row-length">
-        {isEvent || row.endUs === row.startUs ? '' : row.endUs === null ? 'open' : duration(lengthUs(row) / 1000)}
+        {isEvent || row.endUs === row.startUs
+          ? ''
+          : row.endUs === null
+            ? state === 'cancelled'
+              ? 'no answer'
+              : 'open'
+            : duration(lengthUs(row) / 1000)}
       </span>
       <Bar row={row} timeline={timeline} range={range} />
     </div>

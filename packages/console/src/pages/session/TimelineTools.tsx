@@ -7,13 +7,14 @@ import { useViewerSearch } from './viewerSearch.ts'
 
 interface Props {
   timeline: Timeline
+  selected: string | null
   found: readonly string[] | null
   shownCount: number
   stepMatch: (by: 1 | -1) => void
 }
 
 /** Search and filters over the timeline. */
-export function TimelineTools({ timeline, found, shownCount, stepMatch }: Props) {
+export function TimelineTools({ timeline, selected, found, shownCount, stepMatch }: Props) {
   const [search, change] = useViewerSearch()
   useKeys('Timeline', [
     { keys: 'n', text: 'Next match', run: () => stepMatch(1) },
@@ -21,7 +22,7 @@ export function TimelineTools({ timeline, found, shownCount, stepMatch }: Props)
     { keys: 'e', text: 'Only errors, or all', run: () => change({ only: search.only === 'errors' ? undefined : 'errors' }) },
   ])
   const errors = timeline.rows.filter(row => row.isError).length
-  const at = found?.indexOf(search.at ?? '') ?? -1
+  const at = found?.indexOf(selected ?? '') ?? -1
   const toggle = (only: 'errors' | 'slow') => change({ only: search.only === only ? undefined : only })
   return (
     <div className="toolbar timeline-tools">
@@ -103,11 +104,11 @@ export function TimelineTools({ timeline, found, shownCount, stepMatch }: Props)
           </option>
         ))}
       </select>
-      <span className="hint push-end">
-        {shownCount === timeline.rows.length
-          ? plural(shownCount, 'row')
-          : `${count(shownCount)} of ${plural(timeline.rows.length, 'row')}`}
-      </span>
+      {shownCount < timeline.rows.length && (
+        <span className="hint" role="status">
+          {count(shownCount)} of {plural(timeline.rows.length, 'row')}
+        </span>
+      )}
     </div>
   )
 }

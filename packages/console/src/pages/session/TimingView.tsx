@@ -1,15 +1,8 @@
-import type { ExchangeSpan } from '@maestro/logic'
 import { lengthUs, type Row, type Timeline } from '../../recording/timeline.ts'
 import { Ago } from '../../ui/Ago.tsx'
 import { Fact, Facts } from '../../ui/Facts.tsx'
 import { duration, exact, percent } from '../../ui/format.ts'
-
-const meanings: Record<ExchangeSpan['kind'], { name: string; meaning: string }> = {
-  waiting: { name: 'Waiting', meaning: 'for a sandbox' },
-  working: { name: 'Working', meaning: 'the server had it' },
-  asking: { name: 'Asking', meaning: 'the server waited for the client’s answer' },
-  delivering: { name: 'Delivering', meaning: 'from the answer until the client had it' },
-}
+import { spanKinds } from './spanKinds.ts'
 
 /** Where the time of one row went. */
 export function TimingView({ row, timeline }: { row: Row; timeline: Timeline }) {
@@ -47,9 +40,9 @@ export function TimingView({ row, timeline }: { row: Row; timeline: Timeline }) 
             {spans.map(span => (
               <tr key={`${span.kind} ${span.startUs}`}>
                 <td>
-                  <i className="swatch" data-is={span.kind} aria-hidden="true" /> {meanings[span.kind].name}
+                  <i className="swatch" data-is={span.kind} aria-hidden="true" /> {spanKinds[span.kind].name}
                 </td>
-                <td>{meanings[span.kind].meaning}</td>
+                <td>{spanKinds[span.kind].meaning}</td>
                 <td className="number">+{duration((span.startUs - row.startUs) / 1000)}</td>
                 <td className="number">{duration((span.endUs - span.startUs) / 1000)}</td>
                 <td className="number">{totalUs > 0 ? percent((span.endUs - span.startUs) / totalUs) : '–'}</td>

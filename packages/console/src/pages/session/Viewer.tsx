@@ -2,10 +2,11 @@ import './viewer.css'
 import type { Recording } from '@maestro/logic'
 import { type ReactNode, useDeferredValue, useMemo, useState } from 'react'
 import { findRows } from '../../recording/frameText.ts'
-import { timelineOf, visibleRows } from '../../recording/timeline.ts'
+import { findRow, timelineOf, visibleRows } from '../../recording/timeline.ts'
 import { bytes, plural } from '../../ui/format.ts'
 import { Split } from '../../ui/Split.tsx'
 import { Details } from './Details.tsx'
+import { Legend } from './Legend.tsx'
 import { Minimap } from './Minimap.tsx'
 import { Timeline } from './Timeline.tsx'
 import { TimelineTools } from './TimelineTools.tsx'
@@ -39,12 +40,12 @@ export function Viewer({ recording, isLive, aside }: Props) {
     () => visibleRows(timeline, { only, from, method, zoom, folded, matches: search.matches === 'only' ? matches : null }),
     [timeline, only, from, method, zoom, folded, search.matches, matches],
   )
-  const selected = useMemo(() => timeline.rows.find(row => row.id === search.at) ?? null, [timeline, search.at])
+  const selected = useMemo(() => (search.at ? findRow(timeline, search.at) : null), [timeline, search.at])
 
   function stepMatch(by: 1 | -1) {
     const shown = rows.filter(row => matches?.has(row.id)).map(row => row.id)
     if (shown.length === 0) return
-    const at = shown.indexOf(search.at ?? '')
+    const at = shown.indexOf(selected?.id ?? '')
     // From an unselected row on, the first or last match; past the end, around.
     const next = at < 0 ? (by > 0 ? 0 : shown.length - 1) : (at + by + shown.length) % shown.length
     change({ at: shown[next], panel: undefined })
@@ -61,7 +62,13 @@ export function Viewer({ recording, isLive, aside }: Props) {
       name="viewer"
       start={
         <div className="timeline-panel">
-          <TimelineTools timeline={timeline} found={found} shownCount={rows.length} stepMatch={stepMatch} />
+          <TimelineTools
+            timeline={timeline}
+            selected={selected?.id ?? null}
+            found={found}
+            shownCount={rows.length}
+            stepMatch={stepMatch}
+          />
           <Minimap timeline={timeline} matches={matches} zoom={zoom} />
           {damage && (
             <p className="tape-note bad" role="alert">
@@ -82,10 +89,11 @@ export function Viewer({ recording, isLive, aside }: Props) {
             zoom={zoom}
             folded={folded}
             fold={fold}
-            selected={search.at ?? null}
+            selected={selected?.id ?? null}
             select={id => change({ at: id, panel: undefined })}
             clear={() => change({ at: undefined, panel: undefined })}
           />
+          <Legend />
         </div>
       }
       end={
