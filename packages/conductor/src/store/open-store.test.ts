@@ -3,7 +3,7 @@
  * MAESTRO_TEST_DATABASE_URL. Those of our own are also killed in several ways while rows are written.
  */
 import assert from 'node:assert/strict'
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { localTenant, type SessionId } from '@maestro/contract'
@@ -226,7 +226,6 @@ test('as root, where the database’s user cannot enter the data folder, its dat
 }, async () => {
   const { folder, remove } = temporaryFolder()
   const closed = join(folder, 'closed')
-  const { mkdirSync } = await import('node:fs')
   mkdirSync(closed, { mode: 0o700 })
   writeFileSync(join(closed, 'something'), '')
   let store = await open(closed, 'auto')
