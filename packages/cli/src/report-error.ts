@@ -17,7 +17,7 @@ export function reportError(error: unknown, debug: boolean): ErrorReport {
 
 function describe(error: unknown): ErrorReport {
   if (error instanceof UsageError) {
-    return { exitCode: 2, lines: [`maestro: ${visible(error.message)}`, `  hint: ${visible(error.hint)}`] }
+    return { exitCode: 2, lines: [`maestro: ${visible(error.message)}`, `  hint: ${visible(error.hint)}`, '  code: usage'] }
   }
   if (error instanceof ConductorError) {
     const { exit, hint } = errorTable[error.code]
