@@ -123,6 +123,7 @@ test('a full disk is told once, and the session may go on talking to a tape that
   const failures: unknown[] = []
   const tape = openTape({
     fd: openSync('/dev/full', 'w'),
+    ready: Promise.resolve(),
     header: headerFor(newSession()),
     world,
     flusher: createFlusher(world),

@@ -1,5 +1,5 @@
-import { closeSync, mkdirSync, openSync, unlinkSync } from 'node:fs'
-import { readdir, unlink } from 'node:fs/promises'
+import { mkdirSync, openSync } from 'node:fs'
+import { readdir, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConductorError, parseId, type RecordingHeader, type SessionId } from '@maestro/contract'
 import type { Recorder, Tape } from '../session/stages.ts'
@@ -50,20 +50,14 @@ export function createRecorder({ folder, world, version }: RecorderOptions): Tap
   }
 
   // Synchronous on purpose: a session must know before its first frame whether it can be recorded, and it takes
-  // some 0.1 ms. Everything later is asynchronous.
+  // one call of the system. Everything later is asynchronous.
   const open = (header: RecordingHeader): Tape => {
     const { session } = header
     let fd: number
     try {
       makeFolder(openFolder)
       makeFolder(bucketOf(session))
-      closeSync(openSync(markerOf(session), 'wx', 0o600))
-      try {
-        fd = openSync(pathOf(session), 'ax', 0o600)
-      } catch (cause) {
-        unlinkSync(markerOf(session))
-        throw cause
-      }
+      fd = openSync(pathOf(session), 'ax', 0o600)
     } catch (cause) {
       // Somebody may have removed a folder under us: the next session makes it again.
       foldersMade.clear()
@@ -72,6 +66,8 @@ export function createRecorder({ folder, world, version }: RecorderOptions): Tap
     tapes.add(session)
     return openTape({
       fd,
+      // Before the first byte of the tape: whatever a crash leaves behind that holds anything has its marker.
+      ready: writeFile(markerOf(session), '', { mode: 0o600 }),
       header: { ...header, conductorVersion: version },
       world,
       flusher,

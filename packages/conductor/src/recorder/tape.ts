@@ -38,6 +38,8 @@ const utf8 = new TextEncoder()
 interface TapeOptions {
   /** Opened for appending; the tape closes it. */
   fd: number
+  /** Nothing is written before; its failure is the tape’s. */
+  ready: Promise<void>
   header: RecordingHeader
   world: World
   flusher: Flusher
@@ -53,7 +55,7 @@ interface Mark {
 }
 
 /** A tape that writes behind: `frame` copies into memory, one write is in flight, the next gathers what comes meanwhile. */
-export function openTape({ fd, header, world, flusher, onClosed }: TapeOptions): Tape {
+export function openTape({ fd, ready, header, world, flusher, onClosed }: TapeOptions): Tape {
   const openedMs = world.monotonicMs()
   const listeners: ((cause: unknown) => void)[] = []
   let failure: { cause: unknown } | null = null
@@ -129,6 +131,7 @@ export function openTape({ fd, header, world, flusher, onClosed }: TapeOptions):
       spare = null
       length = 0
       try {
+        await ready
         await writeAll(batch)
         written = upTo
         flusher.count({ written: batch.length })

@@ -46,9 +46,11 @@ const vainMsMax = 30_000
 /** Silence after the last recorded frame, so that an output that should not be there is seen. */
 const quietMs = 250
 const quietMsMax = 3_000
-/** Most bytes a run may print: far more than the recorded ones did. */
+/** Input the server has not read at which the next frame waits. */
+const pendingBytesHigh = 1024 * 1024
 /** What a session keeps of a frame that is no JSON-RPC. */
 const garbledBytesKept = 200
+/** Most bytes a run may print: far more than the recorded ones did. */
 const floodBytesMin = 64 * 1024 * 1024
 const floodFactor = 4
 
@@ -105,7 +107,10 @@ export async function drive(options: DriveOptions): Promise<Drive> {
     if (frame.direction === 'inward') {
       const bytes = addressed(frame.bytes, causal, questions)
       // An answer to a question that was not asked this time has nobody to go to; it shows as a missing input.
-      if (bytes) send(bytes)
+      if (bytes) {
+        await roomFor(upstream, world, arrivals)
+        send(bytes)
+      }
     } else {
       const waitMs = Math.min(waitMsOf(gaps.beforeMs.get(frame.ordinal!) ?? 0), vainMsLeft)
       const startedMs = world.monotonicMs()
@@ -118,8 +123,15 @@ export async function drive(options: DriveOptions): Promise<Drive> {
   }
   if (exitWithinMs !== undefined) await arrivals.wait(null, exitWithinMs)
   await arrivals.quiet(quietMs, quietMsMax)
+  arrivals.forgetSignal()
   signal?.throwIfAborted()
   return run
+}
+
+/** Waits while the server does not read: a client has its own pace, a replay would fill memory. */
+async function roomFor(upstream: Upstream, world: World, arrivals: { stopped(): boolean }): Promise<void> {
+  const untilMs = world.monotonicMs() + waitMsMin
+  while (upstream.pendingBytes > pendingBytesHigh && !arrivals.stopped() && world.monotonicMs() < untilMs) await world.sleep(5)
 }
 
 /** The recorded bytes; an answer goes to the id its question has this time. Null where the question was not asked. */
@@ -158,6 +170,7 @@ function createArrivals(world: World, signal: AbortSignal | undefined) {
   signal?.addEventListener('abort', stop, { once: true })
   return {
     stop,
+    forgetSignal: () => signal?.removeEventListener('abort', stop),
     stopped: () => isStopped,
     came(key: string) {
       seen.add(key)

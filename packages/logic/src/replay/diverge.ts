@@ -44,7 +44,10 @@ const excerptCharsMax = 2000
 
 function compare(left: Json, right: Json, pointer: string, found: ValueDifference[], max: number): void {
   if (found.length >= max) return
-  if (left instanceof EmbeddedJson && right instanceof EmbeddedJson) return compare(left.value, right.value, pointer, found, max)
+  if (left instanceof EmbeddedJson && right instanceof EmbeddedJson) {
+    compare(left.value, right.value, pointer, found, max)
+    return
+  }
   if (Array.isArray(left) && Array.isArray(right)) {
     for (let index = 0; index < Math.max(left.length, right.length); index++) {
       compareMember(left[index], right[index], `${pointer}/${index}`, found, max)

@@ -36,8 +36,12 @@ export function fakeServer(hear: (frame: Record<string, any>, mouth: Mouth) => v
         if (!isGone) hear(frame, mouth)
       })
     },
-    onFrame: listener => void (onFrame = listener),
-    onEvent: listener => void (onEvent = listener),
+    onFrame(listener) {
+      onFrame = listener
+    },
+    onEvent(listener) {
+      onEvent = listener
+    },
     pause() {},
     resume() {},
     exited: exited.promise,
