@@ -1,0 +1,259 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer as createHttpServer, request } from 'node:http'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { TapeEvent } from '@maestro/contract'
+import { BubblewrapDriver } from '../bubblewrap/bubblewrap.ts'
+import { makeProbeBundle, quietWorld, startSpecimen, until } from '../testing/specimen.ts'
+import { isPublicAddress } from './addresses.ts'
+import { AllowList } from './allow-list.ts'
+import { type EgressOptions, type EgressProxy, openEgressProxy } from './egress-proxy.ts'
+
+describe('the allow-list', () => {
+  const allows = (entry: string, host: string, port: number) => new AllowList([entry]).allows(host, port)
+
+  it('takes a name for itself on the usual ports', () => {
+    assert.ok(allows('api.example.com', 'API.example.com.', 443))
+    assert.ok(allows('api.example.com', 'api.example.com', 80))
+    assert.ok(!allows('api.example.com', 'api.example.com', 22))
+    assert.ok(!allows('api.example.com', 'x.api.example.com', 443))
+    assert.ok(!allows('api.example.com', 'api.example.com.evil.test', 443))
+  })
+
+  it('takes a wildcard for every name below, not for the name', () => {
+    assert.ok(allows('*.example.com', 'a.b.example.com', 443))
+    assert.ok(!allows('*.example.com', 'example.com', 443))
+    assert.ok(!allows('*.example.com', 'evilexample.com', 443))
+  })
+
+  it('takes a port for that port alone', () => {
+    assert.ok(allows('db.example.com:5432', 'db.example.com', 5432))
+    assert.ok(!allows('db.example.com:5432', 'db.example.com', 443))
+    assert.ok(allows('*.example.com:8443', 'a.example.com', 8443))
+  })
+})
+
+describe('public addresses', () => {
+  const inward = `127.0.0.1 127.8.8.8 0.0.0.0 0.1.2.3 10.1.2.3 172.16.0.1 172.31.255.255 192.168.1.1 169.254.169.254 100.64.0.1 192.0.0.1
+    198.18.0.1 224.0.0.1 239.1.1.1 255.255.255.255 240.0.0.1 168.63.129.16 :: ::1 ::127.0.0.1 ::a00:1 ::ffff:127.0.0.1 ::ffff:8.8.8.8
+    ::ffff:a9fe:a9fe 64:ff9b::7f00:1 64:ff9b:1::1 2002:7f00:1:: 2001::1 2001:db8::1 fc00::1 fd00:ec2::254 fe80::1 fec0::1 ff02::1 100::1`
+  const outward = '1.1.1.1 8.8.8.8 172.15.0.1 172.32.0.1 100.63.255.255 100.128.0.1 169.253.1.1 2606:4700::1111 2a00:1450:4001::1'
+
+  it('are not those that lead inward, in whatever clothes', () => {
+    for (const address of inward.split(/\s+/)) assert.equal(isPublicAddress(address), false, address)
+  })
+  it('are the others', () => {
+    for (const address of outward.split(/\s+/)) assert.equal(isPublicAddress(address), true, address)
+  })
+  it('are no names', () => {
+    for (const text of ['localhost', '', '0x7f.1', '2130706433', '127.1']) assert.equal(isPublicAddress(text), false, text)
+  })
+})
+
+describe('the egress proxy', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'egress-'))
+  const events: TapeEvent[] = []
+  let resolved: string[] = []
+  let proxy: EgressProxy
+  const target = createHttpServer((incoming, response) => {
+    if (incoming.url === '/away') response.writeHead(302, { location: 'http://169.254.169.254/latest/meta-data' }).end()
+    else response.end(JSON.stringify({ url: incoming.url, headers: incoming.headers }))
+  })
+  const echo = createServer(socket => socket.pipe(socket))
+  let httpPort: number
+  let echoPort: number
+  let sockets = 0
+
+  const open = (changes: Partial<EgressOptions> = {}) =>
+    openEgressProxy({
+      path: join(folder, `${++sockets}.sock`),
+      allow: [
+        `good.test:${httpPort}`,
+        `good.test:${echoPort}`,
+        'rebound.test',
+        'mixed.test',
+        'lost.test',
+        '169.254.169.254',
+        '[::1]',
+        '127.0.0.1',
+      ],
+      allowPrivate: [],
+      world: quietWorld(),
+      report: event => events.push(event),
+      resolve: async host => {
+        resolved.push(host)
+        if (host === 'lost.test') throw new Error('ENOTFOUND')
+        if (host === 'rebound.test') return [resolved.length > 1 ? '127.0.0.1' : '169.254.169.254']
+        if (host === 'mixed.test') return ['1.1.1.1', '10.0.0.1']
+        return ['127.0.0.1']
+      },
+      ...changes,
+    })
+
+  before(async () => {
+    target.listen(0, '127.0.0.1')
+    echo.listen(0, '127.0.0.1')
+    await Promise.all([once(target, 'listening'), once(echo, 'listening')])
+    httpPort = (target.address() as AddressInfo).port
+    echoPort = (echo.address() as AddressInfo).port
+    proxy = await open({ allowPrivate: ['127.0.0.1'] })
+  })
+  after(async () => {
+    await proxy.close()
+    target.close()
+    echo.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  const connectThrough = (path: string, authority: string): Promise<{ status: number; socket: import('node:net').Socket }> =>
+    new Promise((resolve, reject) => {
+      const socket = connect({ path })
+      socket.on('error', reject)
+      socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`)
+      socket.once('data', bytes => resolve({ status: Number(bytes.toString().split(' ')[1]), socket }))
+    })
+  const getThrough = (path: string, url: string): Promise<{ status: number; body: string; location?: string }> =>
+    new Promise((resolve, reject) => {
+      request(
+        {
+          socketPath: path,
+          path: url,
+          headers: { 'proxy-authorization': 'secret', connection: 'x-hop', 'x-hop': '1', 'x-end': '2' },
+        },
+        response => {
+          let body = ''
+          response.on('data', chunk => {
+            body += chunk
+          })
+          response.on('end', () =>
+            resolve({
+              status: response.statusCode ?? 0,
+              body,
+              ...(response.headers.location ? { location: response.headers.location } : {}),
+            }),
+          )
+        },
+      )
+        .on('error', reject)
+        .end()
+    })
+
+  it('tunnels to a host on the list, byte for byte, and records it', async () => {
+    const { status, socket } = await connectThrough(proxy.path, `good.test:${echoPort}`)
+    assert.equal(status, 200)
+    const sent = Buffer.alloc(300_000, 'abc')
+    socket.write(sent)
+    let received = Buffer.alloc(0)
+    socket.on('data', chunk => {
+      received = Buffer.concat([received, chunk])
+    })
+    await until('the echo', () => received.length === sent.length)
+    assert.ok(received.equals(sent))
+    socket.destroy()
+    assert.deepEqual(events.at(-1), { name: 'egress', host: 'good.test', port: echoPort, outcome: 'connected' })
+  })
+
+  it('forwards plain requests without the headers that are for one hop', async () => {
+    const { status, body } = await getThrough(proxy.path, `http://good.test:${httpPort}/path?q=1`)
+    assert.equal(status, 200)
+    const { url, headers } = JSON.parse(body)
+    assert.equal(url, '/path?q=1')
+    assert.equal(headers.host, `good.test:${httpPort}`)
+    assert.equal(headers['x-end'], '2')
+    assert.ok(!('x-hop' in headers) && !('proxy-authorization' in headers))
+  })
+
+  it('hands a redirect back instead of following it, and refuses where it leads', async () => {
+    const { status, location } = await getThrough(proxy.path, `http://good.test:${httpPort}/away`)
+    assert.equal(status, 302)
+    assert.equal((await getThrough(proxy.path, location!)).status, 403)
+  })
+
+  it('refuses what is not on the list without asking for its name', async () => {
+    resolved = []
+    for (const authority of ['evil.test:443', 'good.test:22', 'sub.good.test:443']) {
+      assert.equal((await connectThrough(proxy.path, authority)).status, 403, authority)
+    }
+    assert.equal((await getThrough(proxy.path, 'http://evil.test/')).status, 403)
+    assert.deepEqual(resolved, [])
+    assert.equal((events.at(-1) as { outcome: string }).outcome, 'denied: not on the allow-list')
+  })
+
+  it('refuses private addresses though they are listed, by name, by number and in odd clothes', async () => {
+    const strict = await open()
+    const authorities = [
+      'rebound.test:80',
+      'mixed.test:443',
+      '169.254.169.254:80',
+      '127.0.0.1:80',
+      '[::1]:80',
+      '2130706433:80',
+      '0x7f.1:80',
+      '127.1:80',
+    ]
+    for (const authority of authorities) {
+      resolved = []
+      assert.equal((await connectThrough(strict.path, authority)).status, 403, authority)
+      assert.ok(resolved.length <= 1, 'a name is resolved once')
+    }
+    assert.equal((await getThrough(strict.path, 'http://169.254.169.254/latest/meta-data')).status, 403)
+    await strict.close()
+  })
+
+  it('answers what is no proxy request, and what cannot be reached, with an error of its own', async () => {
+    for (const authority of ['good.test', 'a@good.test:80', 'good.test:80/path', 'good.test:99999', '']) {
+      assert.ok([400, 403].includes((await connectThrough(proxy.path, authority)).status), authority)
+    }
+    assert.equal((await getThrough(proxy.path, '/relative')).status, 400)
+    assert.equal((await connectThrough(proxy.path, 'lost.test:443')).status, 502)
+    const closed = await open({ allow: ['good.test:1'], allowPrivate: ['127.0.0.1'] })
+    assert.equal((await connectThrough(closed.path, 'good.test:1')).status, 502)
+    assert.equal((await getThrough(closed.path, 'http://good.test:1/')).status, 502)
+    await closed.close()
+  })
+
+  it('leads out of a real sandbox to listed hosts only', async context => {
+    const driver = new BubblewrapDriver(quietWorld(), { allowPrivate: ['127.0.0.1'] })
+    const bundle = makeProbeBundle()
+    try {
+      const { usable, detail } = await driver.check()
+      if (!usable) return context.skip(detail)
+      const specimen = await startSpecimen(driver, bundle.folder, {
+        egress: [`127.0.0.1:${httpPort}`, `localhost:${httpPort}`, '169.254.169.254'],
+        env: { NO_PROXY: '', no_proxy: '' },
+      })
+      const get = (url: string) =>
+        specimen.ask<[number, string]>(
+          `const answer = await fetch("${url}"); return [answer.status, (await answer.text()).slice(0, 8)]`,
+        )
+      assert.deepEqual(await get(`http://127.0.0.1:${httpPort}/hello`), [200, '{"url":"'])
+      const refused = JSON.stringify([
+        await get(`http://127.0.0.1:${echoPort}/`),
+        await get('http://169.254.169.254/'),
+        await get('http://example.com/'),
+      ])
+      assert.ok(!refused.includes('200'), refused)
+      assert.deepEqual(
+        await specimen.ask(
+          `return new Promise(done => require("node:net").connect(${httpPort}, "127.0.0.1").on("connect", () => done("reached")).on("error", error => done(error.code)))`,
+        ),
+        'ECONNREFUSED',
+      )
+      const outcomes = specimen.events.flatMap(event => (event.name === 'egress' ? [event.outcome] : []))
+      assert.deepEqual(outcomes, [
+        'connected',
+        'denied: not on the allow-list',
+        'denied: not a public address',
+        'denied: not on the allow-list',
+      ])
+      await specimen.sandbox.close()
+    } finally {
+      await driver.close()
+      bundle.remove()
+    }
+  })
+})
