@@ -11,7 +11,10 @@ import { createGuard } from './guard.ts'
 import { readBody } from './read-body.ts'
 import { createTicker } from './ticker.ts'
 
-/** The MCP face: everything under `/mcp/<deployment name or id>`, for clients of every era. */
+/**
+ * The MCP face: everything under `/mcp/<deployment name or id>`, for clients of every era. The token is checked on every
+ * request; a stream that is open when its token’s time ends stays open, as only new requests can do anything.
+ */
 export interface Gateway {
   handles(url: string): boolean
   /** Takes over the request. Never throws; every request is answered or its connection ended. */

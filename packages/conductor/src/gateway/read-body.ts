@@ -28,14 +28,12 @@ export function readBody(
       if (nowMs - startedMs > bodyMsMax) settle(new ConductorError('request_malformed', 'The body did not arrive in time.'), none)
     },
   }
+  ticker.add(slow)
   request.on('data', (chunk: Buffer) => {
     size += chunk.length
     if (size > bytesMax) return settle(tooLarge(bytesMax), none)
-    if (first === null) {
-      first = chunk
-      // Most bodies are there whole; only those that are not need watching.
-      ticker.add(slow)
-    } else if (rest === null) rest = [first, chunk]
+    if (first === null) first = chunk
+    else if (rest === null) rest = [first, chunk]
     else rest.push(chunk)
   })
   request.on('end', () => settle(null, rest === null ? (first ?? none) : Buffer.concat(rest, size)))

@@ -51,6 +51,8 @@ export interface Opening {
   handshake?: boolean
   /** Where it is not the server’s answer to `initialize` that says it. */
   protocolVersion?: string
+  /** `clientInfo`, where it is not in `initialize` that the client says it. */
+  clientInfo?: unknown
   /** Instead of `config.sessionIdleMs`, while no request is open. */
   idleMs?: number
 }
@@ -62,6 +64,8 @@ export interface Session {
   readonly row: Readonly<SessionRow>
   /** Requests of the client that the server has not answered. */
   readonly openRequests: number
+  /** Whether it is ending or has ended: it takes nothing more. */
+  readonly isOver: boolean
   /**
    * Takes one frame from the client, under the capability it was sent with. Answers null if it went on to the server or
    * had nowhere to go, else what the client is to be told instead. Never throws.
@@ -115,7 +119,7 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
     release: runnable.release.id,
     era,
     protocolVersion: opening.protocolVersion ?? null,
-    client: null,
+    client: clientName(opening.clientInfo),
     subject: opening.capability.subject,
     driver: upstream.driver,
     warm: lease.warm,
@@ -173,6 +177,9 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
     get openRequests() {
       return open.size
     },
+    get isOver() {
+      return ending !== null
+    },
     receive,
     flow,
     note: event => {
@@ -204,7 +211,7 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
     if (open.has(idKey)) return new ConductorError('frame_invalid', 'A request with this id is open already.')
     if (open.size >= openRequestsMax) return overloaded(`${openRequestsMax} requests are open.`)
     if (method === 'tools/call') row.calls++
-    else if (method === 'initialize') row.client = clientOf(frame)
+    else if (method === 'initialize') row.client = clientName(frame.message.params?.['clientInfo'])
     const span = telemetry ? startSpan(telemetry, frame) : null
     const bytes = span === null ? frame.bytes : withTrace(frame, span)
     open.set(idKey, {
@@ -483,8 +490,8 @@ function errorTypeOf(frame: Frame): string | null {
   return error ? String(error.code).slice(0, 16) : 'tool_error'
 }
 
-function clientOf(initialize: Frame): string | null {
-  const info = initialize.message.params?.['clientInfo'] as { name?: unknown; version?: unknown } | null | undefined
+function clientName(clientInfo: unknown): string | null {
+  const info = clientInfo as { name?: unknown; version?: unknown } | null | undefined
   if (typeof info?.name !== 'string') return null
   return `${info.name} ${typeof info.version === 'string' ? info.version : ''}`.trim().slice(0, 128)
 }

@@ -331,3 +331,23 @@ test('a client that does not read holds the server back, and is not given memory
   }
   await reader?.cancel()
 })
+
+test('after its server died a session answers what was open, then 404, so that the client starts anew', async () => {
+  await using http = await serveFake()
+  const session = await initialize(http.url)
+  const open = post(http.url, call(1, 'slow'), session)
+  await until(() => http.stages.upstreams[0]?.received.length === 2, 'the call arrives')
+  http.stages.upstreams[0]?.exit({ code: 9, stderrTail: 'oops' })
+  assert.match(await (await open).text(), /sandbox_crashed.*oops|oops.*sandbox_crashed/)
+  assert.equal((await post(http.url, call(2, 'echo'), session)).status, 404)
+  assert.equal(http.gateway.openSessions().length, 0)
+})
+
+test('sessions do not feel each other’s failures', async () => {
+  await using http = await serveFake()
+  const [one, two] = [await initialize(http.url), await initialize(http.url)]
+  http.stages.upstreams[0]?.exit({ code: 1 })
+  http.stages.upstreams[1]?.say('garbage')
+  assert.equal((await post(http.url, call(1, 'echo'), two)).status, 200)
+  assert.equal((await post(http.url, call(1, 'echo'), one)).status, 404)
+})

@@ -47,7 +47,11 @@ export function createSessionEra(edge: Edge): SessionEra {
         return
       }
       const entry = entryOf(call, call.frame)
-      if (entry !== null) entry.face.post([call.frame], call.response, call.capability, null)
+      if (entry === null) return
+      if (call.frame.kind === 'request' && edge.isDraining()) {
+        return refuse(world, call.response, draining(), { idText: idTextOf(call.frame) })
+      }
+      entry.face.post([call.frame], call.response, call.capability, null)
     },
 
     postBatch(call, body) {
@@ -92,10 +96,14 @@ export function createSessionEra(edge: Edge): SessionEra {
   }
 
   async function open(call: Post): Promise<void> {
-    if (edge.isDraining()) throw new ConductorError('conductor_draining', 'No new session is opened: Conductor is shutting down.')
+    if (edge.isDraining()) throw draining()
     const { runnable, capability, firstByteMs } = call
     const face = new SessionFace(edge.ticker)
     const session = await openSession(stages, { era: 'session', runnable, capability, face, firstByteMs })
+    if (edge.isDraining()) {
+      void session.close('drain')
+      throw draining()
+    }
     const key = writeSessionKey(session.id, world.randomBytes(secretBytes))
     face.bind(session)
     entries.set(session.id, { session, face, key, call: { capability, runnable } })
@@ -125,6 +133,7 @@ export function createSessionEra(edge: Edge): SessionEra {
     if (!isKnown && version !== entry?.session.row.protocolVersion) return unsupported(String(version))
     const isOurs =
       entry !== undefined &&
+      !entry.session.isOver &&
       isSameKey(entry.key, key) &&
       entry.call.capability.tenant === call.capability.tenant &&
       entry.call.capability.subject === call.capability.subject &&
@@ -132,6 +141,8 @@ export function createSessionEra(edge: Edge): SessionEra {
     return isOurs ? entry : new ConductorError('session_not_found', 'There is no such session here.')
   }
 }
+
+const draining = () => new ConductorError('conductor_draining', 'Nothing new is begun: Conductor is shutting down.')
 
 function unsupported(version: string): ConductorError {
   const shown = JSON.stringify(version.slice(0, 32))

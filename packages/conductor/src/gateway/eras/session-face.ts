@@ -54,7 +54,7 @@ export class SessionFace implements Face, ExchangeOwner, Ticking {
   /** Must be called before the first frame is received. */
   bind(session: Session) {
     this.#session = session
-    this.#ticker.add(this)
+    if (!session.isOver) this.#ticker.add(this)
   }
 
   /** Sends `initialize` on; its answer carries the session key. Without that answer the client could never come back. */

@@ -94,7 +94,7 @@ export class StatelessFace implements Face, ExchangeOwner, Ticking {
   bind(session: Session, meta: Meta, capabilities: Readonly<Record<string, unknown>>, capability: Capability): Promise<void> {
     this.#session = session
     this.#opener = capability
-    this.#ticker.add(this)
+    if (!session.isOver) this.#ticker.add(this)
     if (this.#isModern) this.#becomeReady()
     else {
       const clientInfo = meta[metaKeys.clientInfo] ?? { name: 'unknown', version: '0' }

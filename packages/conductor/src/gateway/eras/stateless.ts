@@ -174,8 +174,13 @@ export function createStatelessEra(edge: Edge): StatelessEra {
       firstByteMs,
       handshake: !isModern(call),
       protocolVersion: statelessRevision,
+      clientInfo: metaOf(call.frame)[metaKeys.clientInfo],
       idleMs,
     })
+    if (edge.isDraining()) {
+      void entry.session.close('drain')
+      throw new ConductorError('conductor_draining', 'Conductor is shutting down.')
+    }
     entry.session.closed.then(() => {
       for (const [key, other] of shared) if (other === entry) shared.delete(key)
     })
