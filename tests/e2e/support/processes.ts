@@ -33,19 +33,19 @@ export const isAlive = (pid: number): boolean => {
 }
 
 /**
- * Living processes that belong to a data folder, whoever started them: its path is in their command line, environment,
+ * Living processes that belong to a folder, whoever started them: its path is in their command line, environment,
  * working folder or control group, or it is mounted in a mount namespace of their own (as a sandbox’s is).
  */
-export function processesOf(dataFolder: string): ProcessFacts[] {
+export function processesOf(folder: string): ProcessFacts[] {
   const ours = readLink('/proc/self/ns/mnt')
   return listProcesses().filter(({ pid, state, command }) => {
     if (pid === process.pid || state === 'Z' || state === 'X') return false
-    if (command.includes(dataFolder)) return true
-    if (readLink(`/proc/${pid}/cwd`)?.startsWith(dataFolder)) return true
-    if ((read(`/proc/${pid}/environ`) ?? '').includes(dataFolder)) return true
-    if ((read(`/proc/${pid}/cgroup`) ?? '').includes(dataFolder)) return true
+    if (command.includes(folder)) return true
+    if (readLink(`/proc/${pid}/cwd`)?.startsWith(folder)) return true
+    if ((read(`/proc/${pid}/environ`) ?? '').includes(folder)) return true
+    if ((read(`/proc/${pid}/cgroup`) ?? '').includes(folder)) return true
     const theirs = readLink(`/proc/${pid}/ns/mnt`)
-    return theirs !== null && theirs !== ours && (read(`/proc/${pid}/mountinfo`) ?? '').includes(dataFolder)
+    return theirs !== null && theirs !== ours && (read(`/proc/${pid}/mountinfo`) ?? '').includes(folder)
   })
 }
 
