@@ -117,7 +117,9 @@ export function sandboxContract(subject: ContractSubject): void {
 
     it('closes a tree that forked away and will not end', async () => {
       const specimen = await start()
-      await specimen.ask('globalThis.stubborn = true; process.on("SIGTERM", () => {}); process.on("SIGHUP", () => {})')
+      await specimen.ask(
+        'globalThis.stubborn = true; setInterval(() => {}, 1000); process.on("SIGTERM", () => {}); process.on("SIGHUP", () => {})',
+      )
       await specimen.ask(doubleFork)
       await until('the strays', () => specimen.alive().length >= 3)
       await specimen.sandbox.close()

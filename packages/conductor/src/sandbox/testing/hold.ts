@@ -11,7 +11,7 @@ const driver: SandboxDriver =
     ? new ProcessDriver(quietWorld())
     : new BubblewrapDriver(quietWorld(), groups === 'bare' ? { cgroups: null } : {})
 const specimen = await startSpecimen(driver, bundle!, { env: { SPECIMEN: mark! } })
-await specimen.ask('globalThis.stubborn = true; process.on("SIGTERM", () => {})')
+await specimen.ask('globalThis.stubborn = true; setInterval(() => {}, 1000); process.on("SIGTERM", () => {})')
 await specimen.ask('require("node:child_process").spawn("sleep", ["1000"], { detached: true, stdio: "ignore" }).unref()')
 process.stdout.write('ready\n')
 process.stdin.resume()
