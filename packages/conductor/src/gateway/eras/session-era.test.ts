@@ -351,3 +351,27 @@ test('sessions do not feel each other’s failures', async () => {
   assert.equal((await post(http.url, call(1, 'echo'), two)).status, 200)
   assert.equal((await post(http.url, call(1, 'echo'), one)).status, 404)
 })
+
+test('a GET stream that comes back gets what it missed and what was said while nobody listened', async () => {
+  await using http = await serveFake()
+  const session = await initialize(http.url)
+  const upstream = http.stages.upstreams[0]
+  const changed = (uri: string) => upstream?.say({ method: 'notifications/resources/updated', params: { uri } })
+  const abort = new AbortController()
+  const headers = { ...session, Accept: 'text/event-stream' }
+  const broken = eventsOf(await globalThis.fetch(http.url, { headers, signal: abort.signal }))
+  changed('one')
+  const first = await nextMessage(broken)
+  changed('two')
+  await nextMessage(broken)
+  abort.abort()
+  await assert.rejects(broken.next())
+  await post(http.url, call(1, 'echo'), session).then(response => response.text())
+  changed('three')
+  const resumed = eventsOf(await listen(http.url, session, first.id as string))
+  const uris = [await nextMessage(resumed), await nextMessage(resumed)].map(
+    ({ message }) => (message['params'] as { uri: string }).uri,
+  )
+  assert.deepEqual(uris, ['two', 'three'])
+  await resumed.return(undefined)
+})

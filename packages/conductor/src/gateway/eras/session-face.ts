@@ -86,9 +86,7 @@ export class SessionFace implements Face, ExchangeOwner, Ticking {
     stream.attach(response, this.nowMs(), [], this.#isPrimed())
     this.#standing.push(stream)
     if (this.#standing.length > standingMax) this.#standing.shift()?.end()
-    const waiting = this.#undelivered.splice(0)
-    this.#undeliveredBytes = 0
-    for (const frame of waiting) this.#send(stream, frame)
+    this.#deliverWaiting(stream)
   }
 
   /** Goes on with a stream whose connection broke. False where the event id is none of this session’s. */
@@ -98,6 +96,7 @@ export class SessionFace implements Face, ExchangeOwner, Ticking {
     resumed.stream.attach(response, this.nowMs())
     resumed.stream.replay(resumed.events)
     if (resumed.stream.isEnded) resumed.stream.end()
+    else if (this.#standing.includes(resumed.stream)) this.#deliverWaiting(resumed.stream)
     return true
   }
 
@@ -236,6 +235,11 @@ export class SessionFace implements Face, ExchangeOwner, Ticking {
   #send(stream: EventStream, frame: Frame): void {
     if (frame.kind === 'request') this.#asked.set(frame.idKey as string, stream)
     stream.send(frame.bytes, this.nowMs())
+  }
+
+  #deliverWaiting(stream: EventStream): void {
+    this.#undeliveredBytes = 0
+    for (const frame of this.#undelivered.splice(0)) this.#send(stream, frame)
   }
 
   /** Kept until a stream comes. When that takes too long the oldest is given up; a request then fails at the server. */
