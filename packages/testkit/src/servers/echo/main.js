@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** One tool, `echo`, which returns its `message`. No dependencies, so that a benchmark sees the way and not the server. */
-import { createInterface } from 'node:readline'
 
 const send = (id, result) => process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', id, result })}\n`)
 const echo = {
@@ -9,7 +8,7 @@ const echo = {
   inputSchema: { type: 'object', properties: { message: { type: 'string' } }, required: ['message'] },
 }
 
-createInterface({ input: process.stdin }).on('line', line => {
+function take(line) {
   const { id, method, params } = JSON.parse(line)
   if (id === undefined) return
   switch (method) {
@@ -28,4 +27,12 @@ createInterface({ input: process.stdin }).on('line', line => {
     default:
       process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', id, error: { code: -32601, message: `No method ${method}` } })}\n`)
   }
+}
+
+// Not `readline`: that also splits at U+2028 and U+2029, which JSON may hold.
+let rest = ''
+process.stdin.setEncoding('utf8').on('data', text => {
+  const lines = (rest + text).split('\n')
+  rest = lines.pop()
+  for (const line of lines) take(line)
 })

@@ -4,7 +4,6 @@
  * (but for the modes of the start), and does what the mode says when that is called. The tool `behave` answers.
  */
 import { spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const [mode = 'behave'] = process.argv.slice(2)
@@ -79,7 +78,7 @@ if (mode !== 'hang-initialize' && !(mode in onCall)) {
 
 const tool = (name, description) => ({ name, description, inputSchema: { type: 'object', properties: {} } })
 
-createInterface({ input: process.stdin }).on('line', async line => {
+async function take(line) {
   const { id, method, params } = JSON.parse(line)
   switch (method) {
     case 'initialize':
@@ -102,4 +101,12 @@ createInterface({ input: process.stdin }).on('line', async line => {
     default:
       if (id !== undefined && method !== undefined) send({ id, error: { code: -32601, message: `No method ${method}` } })
   }
+}
+
+// Not `readline`: that also splits at U+2028 and U+2029, which JSON may hold.
+let rest = ''
+process.stdin.setEncoding('utf8').on('data', text => {
+  const lines = (rest + text).split('\n')
+  rest = lines.pop()
+  for (const line of lines) take(line)
 })

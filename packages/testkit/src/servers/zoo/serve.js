@@ -1,4 +1,4 @@
-import { createInterface } from 'node:readline'
+import { onLine } from './lines.js'
 
 /**
  * Serves one animal over stdio, by hand. An animal has `tools` (name → what the call returns) and may answer more
@@ -32,7 +32,7 @@ export function serve(name, { tools, methods = {} }) {
     ...methods,
   }
 
-  createInterface({ input: process.stdin }).on('line', async line => {
+  onLine(process.stdin, async line => {
     const message = JSON.parse(line)
     if (message.method === undefined) {
       const { resolve, reject } = asked.get(message.id)
