@@ -148,19 +148,26 @@ for (const kind of ownKinds) {
       }
     }
     const writers = Promise.all([write(), write(), write(), write()])
-    writers.catch(() => {})
-    for (const [round, signal] of (['SIGKILL', 'SIGKILL', 'SIGQUIT'] as const).entries()) {
-      const [goal, pid] = [acknowledged.length + 100, store.database.pid() ?? 0]
-      await Promise.race([until(`100 rows are written in round ${round}`, () => acknowledged.length > goal), writers])
-      process.kill(pid, signal)
-      await until('another server runs', () => ![null, pid].includes(store.database.pid()))
+    const written = async (name: string) => {
+      const goal = acknowledged.length + 100
+      await Promise.race([until(name, () => acknowledged.length > goal), writers])
     }
-    const goal = acknowledged.length + 100
-    await Promise.race([until('rows are written after the last kill', () => acknowledged.length > goal), writers])
-    stop = true
-    await writers
-    await assertAllThere(store, acknowledged)
-    await remove()
+    try {
+      for (const signal of ['SIGKILL', 'SIGKILL', 'SIGQUIT'] as const) {
+        await written(`rows are written before ${signal}`)
+        const pid = store.database.pid() ?? 0
+        process.kill(pid, signal)
+        await until('another server runs', () => ![null, pid].includes(store.database.pid()))
+      }
+      await written('rows are written after the last kill')
+      stop = true
+      await writers
+      await assertAllThere(store, acknowledged)
+    } finally {
+      stop = true
+      await Promise.allSettled([writers])
+      await remove()
+    }
   })
 
   test(`${kind}: however Conductor and its server are killed, the next start finds every acknowledged row, and is quick`, async () => {
@@ -208,15 +215,18 @@ for (const kind of ownKinds) {
     assert.equal(statSync(`/proc/${writer.postmaster}`).uid, isRoot ? nobody : process.getuid?.())
     assert.equal(statSync(deep).mode & 0o777, 0o700)
     const below = descendantsOf(writer.pid)
+    const theirs = /unix_socket_directories=([^\0]*)/.exec(readFileSync(`/proc/${writer.postmaster}/cmdline`, 'utf8'))?.[1] ?? ''
     process.kill(writer.pid, 'SIGKILL')
     await until('all its processes are gone', () => !below.some(lives))
-    if (isRoot) {
-      // And root goes on with what the user began, as that user.
-      const store = await open(deep, kind)
-      assert.equal(statSync(`/proc/${store.database.pid()}`).uid, nobody)
-      await assertAllThere(store, writer.acknowledged)
-      await store.close()
-    }
+    rmSync(theirs, { recursive: true })
+    // And where it is root who goes on with what the user began, the server stays the user's.
+    const store = await open(deep, kind)
+    assert.equal(statSync(`/proc/${store.database.pid()}`).uid, isRoot ? nobody : process.getuid?.())
+    const socket = String(store.database.connection.host)
+    assert.ok(!socket.startsWith(deep) && existsSync(socket))
+    await assertAllThere(store, writer.acknowledged)
+    await store.close()
+    assert.equal(existsSync(socket), false)
     remove()
   })
 }
@@ -258,7 +268,7 @@ test('a database that is not there is said to be away', async () => {
     sql.transaction(async () => {}),
     { code: 'store_unavailable' },
   )
-  assert.ok(clockMs > 500, 'it was tried again')
+  assert.ok(clockMs > 2_000, 'it was tried again')
   await sql.close()
 })
 

@@ -176,17 +176,15 @@ function answers(path: string): Promise<boolean> {
   })
 }
 
-/** Passes the server's log on and remembers its last serious line. */
+/** Passes on what the server complains of (its progress reports are of no use to a reader of our log) and remembers the last reason to die. */
 function listen(child: ChildProcess, world: World): () => string {
   let last = ''
   if (child.stderr) {
     createInterface({ input: child.stderr }).on('line', line => {
-      if (/\b(FATAL|PANIC|error|cannot|could not)\b/.test(line)) {
-        last = line.replace(/^.*?(FATAL|PANIC): +/, '')
-        world.log.warn('database.said', { line })
-      } else {
-        world.log.info('database.said', { line })
-      }
+      if (/^(LOG|HINT|DETAIL|NOTICE|INFO):/.test(line)) return
+      // Without a level it is the loader or the shell that speaks: the server did not come so far.
+      if (/^(FATAL|PANIC):/.test(line) || !/^[A-Z]+:/.test(line)) last = line.replace(/^(FATAL|PANIC): +/, '')
+      world.log.warn('database.said', { line })
     })
   }
   return () => last

@@ -16,7 +16,7 @@ export const statement = (name: string, text: string): Statement => ({ name: `ma
 export interface Sql {
   readonly pool: pg.Pool
   /**
-   * Runs one statement and returns its rows. Tries again for up to 2 s when the connection breaks, so every statement
+   * Runs one statement and returns its rows. Tries again for up to 5 s when the connection breaks, so every statement
    * must bear being run twice. Throws `store_unavailable`; a mistake of ours stays what PostgreSQL calls it.
    */
   rows<Row extends QueryResultRow>(statement: Statement, values?: readonly unknown[]): Promise<Row[]>
@@ -27,7 +27,9 @@ export interface Sql {
   close(): Promise<void>
 }
 
-const retryMsMax = 2_000
+/** A server that was killed is back within about a second, on a busy machine within a few. */
+const retryMsMax = 5_000
+const retryWaitMsMax = 200
 
 export function openSql(database: Pick<Database, 'connection' | 'trouble'>, world: World): Sql {
   const pool = new pg.Pool({
@@ -44,7 +46,7 @@ export function openSql(database: Pick<Database, 'connection' | 'trouble'>, worl
   const query = async (statement: Statement, values: readonly unknown[]) => {
     const config: QueryConfig = { name: statement.name, text: statement.text, values: values.map(storable) }
     const deadline = world.monotonicMs() + retryMsMax
-    for (let waitMs = 10; ; waitMs *= 2) {
+    for (let waitMs = 10; ; waitMs = Math.min(waitMs * 2, retryWaitMsMax)) {
       try {
         return await pool.query(config)
       } catch (error) {

@@ -1,5 +1,5 @@
 /** Runs a PostgreSQL of our own, or says how to reach somebody else's. */
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import type { ConnectionConfig } from 'pg'
 import type { Config } from '../../config.ts'
 import type { World } from '../../world.ts'
@@ -60,12 +60,16 @@ export async function startDatabase(deps: {
 
   const socket = makeSocketFolder(place)
   const start = () => startPostmaster(programs, binaries.major, place, socket, world)
-  const keeper = keepRunning(await startPatiently(start, world), start, world)
+  const kept = keepRunning(await startPatiently(start, world), start, world)
   world.log.info('database.started', { origin: binaries.origin, version: binaries.version, user: place.user?.name ?? null })
   return {
     connection: { host: socket, port: 5432, user: databaseUser, database: 'postgres' },
     description: `${binaries.origin} PostgreSQL`,
-    ...keeper,
+    ...kept,
+    stop: async () => {
+      await kept.stop()
+      rmSync(socket, { recursive: true, force: true })
+    },
   }
 }
 
