@@ -2,30 +2,19 @@ import {
   ConductorError,
   type Era,
   makeId,
-  type ReleaseId,
   rpcErrorOf,
   type SessionId,
   type Session as SessionRow,
   type TapeEvent,
 } from '@maestro/contract'
-import { editMeta, type Frame, idTextOf, keyOfToken, type RpcError, readFrame, splice, writeError } from '@maestro/logic'
+import { type Frame, idTextOf, keyOfToken, type RpcError, readFrame, writeError } from '@maestro/logic'
 import type { Config } from '../config.ts'
 import type { World } from '../world.ts'
 import { exitError } from './exit-error.ts'
 import { filterTools } from './filter-tools.ts'
-import type {
-  Capability,
-  Face,
-  Journal,
-  Lease,
-  Policy,
-  Pool,
-  Recorder,
-  RequestSpan,
-  Runnable,
-  Tape,
-  Telemetry,
-} from './stages.ts'
+import { openTape } from './open-tape.ts'
+import type { Capability, Face, Journal, Policy, Pool, Recorder, RequestSpan, Runnable, Telemetry } from './stages.ts'
+import { errorTypeOf, startSpan, withTrace } from './trace-request.ts'
 
 /** What stands behind each stage of a session's way. */
 export interface Stages {
@@ -212,7 +201,7 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
     if (open.size >= openRequestsMax) return overloaded(`${openRequestsMax} requests are open.`)
     if (method === 'tools/call') row.calls++
     else if (method === 'initialize') row.client = clientName(frame.message.params?.['clientInfo'])
-    const span = telemetry ? startSpan(telemetry, frame) : null
+    const span = telemetry ? startSpan(telemetry, frame, { session: id, runnable, protocolVersion: row.protocolVersion }) : null
     const bytes = span === null ? frame.bytes : withTrace(frame, span)
     open.set(idKey, {
       idText: idTextOf(frame),
@@ -419,20 +408,6 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
       save()
     })
   }
-
-  function startSpan(telemetry: Telemetry, frame: Frame): RequestSpan {
-    const meta = frame.message.params?.['_meta'] as { traceparent?: unknown } | undefined
-    return telemetry.startRequest({
-      session: id,
-      deployment: runnable.name,
-      method: frame.method as string,
-      name: frame.name,
-      requestId: String(frame.id),
-      protocolVersion: row.protocolVersion,
-      traceparent: typeof meta?.traceparent === 'string' ? meta.traceparent : null,
-      transport: runnable.runs.kind === 'remote' ? 'tcp' : 'pipe',
-    })
-  }
 }
 
 interface OpenRequest {
@@ -444,50 +419,10 @@ interface OpenRequest {
   span: RequestSpan | null
 }
 
-async function openTape(stages: Stages, opening: Opening, lease: Lease, id: SessionId, openedAt: number): Promise<Tape> {
-  const { runnable } = opening
-  const { release } = runnable
-  try {
-    return stages.recorder.open({
-      session: id,
-      tenant: runnable.tenant,
-      deployment: runnable.deployment,
-      deploymentName: runnable.name,
-      release: release.id as ReleaseId,
-      releaseName: release.name,
-      releaseVersion: release.version,
-      digest: release.digest,
-      era: opening.era,
-      driver: lease.upstream.driver,
-      sandbox: lease.upstream.id,
-      args: runnable.runs.kind === 'bundle' ? runnable.runs.args : [],
-      envNames: Object.keys(runnable.env).sort(),
-      egress: runnable.egress,
-      runtime: runnable.runs.kind === 'bundle' ? `node ${process.version}` : null,
-      conductorVersion: stages.version,
-      openedAt,
-    })
-  } catch (cause) {
-    await lease.release()
-    if (cause instanceof ConductorError) throw cause
-    throw new ConductorError('recording_unavailable', 'The session cannot be recorded, so it was not opened.', {}, cause)
-  }
-}
-
 function platformAnswer(request: OpenRequest, error: ConductorError): Frame {
   const frame = readFrame(writeError(request.idText, rpcErrorOf(error)))
   if (frame.kind === 'fault') throw new Error(`invariant: our own answer is no frame: ${frame.message}`)
   return frame
-}
-
-function withTrace(frame: Frame, span: RequestSpan): Uint8Array {
-  return splice(frame.bytes, editMeta(frame, { set: { traceparent: JSON.stringify(span.traceparent) } }))
-}
-
-function errorTypeOf(frame: Frame): string | null {
-  if (!frame.isError) return null
-  const error = frame.message['error'] as { code?: unknown } | undefined
-  return error ? String(error.code).slice(0, 16) : 'tool_error'
 }
 
 function clientName(clientInfo: unknown): string | null {
