@@ -10,8 +10,7 @@ import { ConductorError, type ErrorCode, problemOf, type Session } from '@maestr
 import { type MockWorld, makeWorld } from './world.ts'
 
 export const operatorKey = 'sample-operator-key'
-const cookie = 'maestro_console=sample'
-const dist = fileURLToPath(new URL('../dist', import.meta.url))
+export const cookie = 'maestro_console=sample'
 const types: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
@@ -31,7 +30,11 @@ export interface Mock {
   close(): Promise<void>
 }
 
-export async function startMock({ port = 0, isEmpty = false } = {}): Promise<Mock> {
+export async function startMock({
+  port = 0,
+  isEmpty = false,
+  dist = fileURLToPath(new URL('../dist', import.meta.url)),
+} = {}): Promise<Mock> {
   const listeners = { events: new Set<ServerResponse>(), logs: new Set<ServerResponse>() }
   const entries: Record<string, unknown>[] = []
   const server = createServer((request, response) => {
@@ -86,7 +89,7 @@ export async function startMock({ port = 0, isEmpty = false } = {}): Promise<Moc
     const url = new URL(request.url ?? '/', origin)
     const path = url.pathname
     const parts = path.split('/').filter(Boolean)
-    if (parts[0] === 'console' || path === '/') return serveFile(path, response)
+    if (parts[0] === 'console' || path === '/') return serveFile(dist, path, response)
     if (parts[0] === 'mcp') return answerMcp(request, response)
     if (path === '/v1/sign-in') {
       const { key } = (await bodyOf(request)) as { key?: string }
@@ -260,7 +263,7 @@ function listen(listeners: Set<ServerResponse>, response: ServerResponse): void 
   response.on('close', () => listeners.delete(response))
 }
 
-async function serveFile(path: string, response: ServerResponse): Promise<void> {
+async function serveFile(dist: string, path: string, response: ServerResponse): Promise<void> {
   const inside = normalize(path.replace(/^\/console\/?/, '')).replace(/^(\.\.[/\\])+/, '')
   const headers = { 'content-security-policy': policy, 'x-content-type-options': 'nosniff' }
   const known = types[extname(inside)]

@@ -238,7 +238,7 @@ export function makeWorld(now: number, origin: string, isEmpty: boolean) {
     consoleUrl: `${origin}/console/`,
     dataFolder: '/home/ada/project/.maestro',
     driver: 'bubblewrap',
-    database: 'embedded PostgreSQL 18.1',
+    database: 'none: this is sample data',
     rssBytes: 126 * 1024 * 1024,
     sessionsOpen: open(),
   })

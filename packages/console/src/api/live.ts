@@ -49,7 +49,7 @@ class Live {
 
   resume(): void {
     this.#connect()
-    void this.#client?.invalidateQueries()
+    this.#refresh()
   }
 
   #connect(): void {
@@ -62,7 +62,7 @@ class Live {
       this.#stopPolling()
       this.#move('live')
       // What changed while the stream was away was never announced.
-      if (wasAway) void this.#client?.invalidateQueries()
+      if (wasAway) this.#refresh()
     }
     source.onerror = () => {
       this.#poll()
@@ -91,7 +91,12 @@ class Live {
 
   #poll(): void {
     this.#move('polling')
-    this.#pollTimer ??= setInterval(() => void this.#client?.invalidateQueries(), pollMs)
+    this.#pollTimer ??= setInterval(() => this.#refresh(), pollMs)
+  }
+
+  /** All that is shown, but for the list that holds still until its reader says otherwise. */
+  #refresh(): void {
+    void this.#client?.invalidateQueries({ predicate: query => query.queryKey[0] !== 'session-pages' })
   }
 
   #stopPolling(): void {

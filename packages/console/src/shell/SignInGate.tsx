@@ -5,6 +5,7 @@ import { queries } from '../api/queries.ts'
 import { Problem } from '../ui/Problem.tsx'
 import { Waiting } from '../ui/Waiting.tsx'
 import { Mark } from './Mark.tsx'
+import { takeKeyFromUrl } from './signIn.ts'
 
 type State = { is: 'asking' } | { is: 'in' } | { is: 'out'; error?: unknown }
 
@@ -43,6 +44,16 @@ export function SignInGate({ operatorKey, children }: { operatorKey: string | nu
       setState({ is: 'out', error })
     }
   }
+
+  // The URL with the key, opened where the console already is, changes the fragment only.
+  useEffect(() => {
+    const onHash = () => {
+      const key = takeKeyFromUrl()
+      if (key) void enter(key)
+    }
+    addEventListener('hashchange', onHash)
+    return () => removeEventListener('hashchange', onHash)
+  })
 
   if (state.is === 'in') return children
   if (state.is === 'asking') return <Waiting what="Signing in" />

@@ -21,7 +21,7 @@ export function Snippets({ label, snippets }: { label: string; snippets: Snippet
   }
   return (
     <div className="snippets">
-      <h3>{label}</h3>
+      <h2 className="label">{label}</h2>
       <fieldset className="segments">
         <legend className="only-heard">{label}</legend>
         {snippets.map(({ name }) => (

@@ -58,6 +58,7 @@ export default function DeployPage() {
       await navigate({ to: '/deployments/$id', params: { id: deployment.name } })
     },
   })
+  const entries = useLogWhile(deploy.isPending)
   function submit(event: FormEvent) {
     event.preventDefault()
     deploy.mutate()
@@ -158,7 +159,7 @@ export default function DeployPage() {
             </button>
             {draft.source.trim() === '' && <span className="hint">Name a source first.</span>}
           </div>
-          {deploy.isPending && <Progress />}
+          {deploy.isPending && <Progress entries={entries} />}
           {deploy.error && <Problem error={deploy.error} doing={`deploy ${draft.source}`} />}
         </form>
         <aside aria-label="The same elsewhere">
@@ -270,23 +271,35 @@ function Variables({ variables, onChange }: { variables: Variable[]; onChange: (
 
 const entriesShown = 8
 
-/** How long it takes, and what Conductor logs meanwhile. */
-function Progress() {
-  const [elapsedMs, setElapsedMs] = useState(0)
+/** What Conductor logs while `active`. Listens from the start, so that the first entries are not missed. */
+function useLogWhile(active: boolean): LogEntry[] {
   const [entries, setEntries] = useState<LogEntry[]>([])
+  const isActive = useRef(active)
+  isActive.current = active
   useEffect(() => {
-    const started = performance.now()
-    const timer = setInterval(() => setElapsedMs(performance.now() - started), 500)
     const gone = new AbortController()
     async function follow() {
-      for await (const entry of followLogs({ limit: 0 }, gone.signal)) setEntries(now => [...now, entry].slice(-entriesShown))
+      for await (const entry of followLogs({ limit: 0 }, gone.signal)) {
+        if (isActive.current) setEntries(now => [...now, entry].slice(-entriesShown))
+      }
     }
     // The log is only company here: without it the answer still comes.
     follow().catch(() => {})
-    return () => {
-      clearInterval(timer)
-      gone.abort()
-    }
+    return () => gone.abort()
+  }, [])
+  useEffect(() => {
+    if (active) setEntries([])
+  }, [active])
+  return entries
+}
+
+/** How long it takes, and what Conductor logs meanwhile. */
+function Progress({ entries }: { entries: LogEntry[] }) {
+  const [elapsedMs, setElapsedMs] = useState(0)
+  useEffect(() => {
+    const started = performance.now()
+    const timer = setInterval(() => setElapsedMs(performance.now() - started), 500)
+    return () => clearInterval(timer)
   }, [])
   return (
     <div className="progress">

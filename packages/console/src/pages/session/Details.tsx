@@ -74,7 +74,7 @@ export function Details({ row, timeline }: { row: Row; timeline: Timeline }) {
             value={answer}
             label={said.error ? 'error' : 'output'}
             fileName={fileName('output')}
-            absent={exchange?.endUs === null ? 'Not answered yet.' : 'Never answered.'}
+            absent={timeline.recording.complete ? 'It was never answered.' : 'Not answered yet.'}
           />
         </Tabs.Panel>
         <Tabs.Panel value="frames" className="tab-panel">

@@ -48,7 +48,7 @@ export function TimelineRow({ domId, row, timeline, range, top, isSelected, matc
         {isEvent || row.endUs === row.startUs
           ? ''
           : row.endUs === null
-            ? state === 'cancelled'
+            ? state === 'cancelled' || timeline.recording.complete
               ? 'no answer'
               : 'open'
             : duration(lengthUs(row) / 1000)}
