@@ -88,11 +88,13 @@ class Started {
  */
 export async function startConductor(config: Config): Promise<RunningConductor> {
   const logs = createLogFeed()
-  await mkdir(config.data, { recursive: true, mode: 0o700 })
+  const sinks = [terminalSink(config.logFormat), logs.sink]
+  const world = realWorld(createLog(wallClock, sinks))
   const started = new Started()
-  const file = started.add('log', fileSink(join(config.data, 'logs/conductor.ndjson')), sink => sink.close())
-  const world = realWorld(createLog(wallClock, [terminalSink(config.logFormat), file, logs.sink]))
   try {
+    // Before anything else touches the data folder, the log file included.
+    started.add('lock', await lockDataFolder(config.data, world), lock => lock.release())
+    sinks.push(started.add('log', fileSink(join(config.data, 'logs/conductor.ndjson')), sink => sink.close()))
     return await start(config, { world, logs, started })
   } catch (error) {
     await started.endAll((name, cause) => world.log.error('stop.failed', cause, { part: name }))
@@ -106,7 +108,6 @@ async function start(
 ): Promise<RunningConductor> {
   const startedAt = world.now()
   const inData = (path: string) => join(config.data, path)
-  started.add('lock', await lockDataFolder(config.data, world), lock => lock.release())
   await mkdir(inData('keys'), { recursive: true, mode: 0o700 })
 
   const store = started.add('store', await openStore({ config, world, dataFolder: config.data }), open => open.close())
