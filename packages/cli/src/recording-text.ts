@@ -50,13 +50,18 @@ function eventText(record: TapeRecord, out: Pick<Out, 'style'>): { atUs: number;
   const { name, ...facts } = record.event
   // They are shown by the rows they belong to.
   if (name === 'client.received' || name === 'policy.denied') return []
-  const text = Object.entries(facts).map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+  const text = Object.entries(facts).map(([key, value]) => `${key}=${factText(value)}`)
   return [
     {
       atUs: record.monotonicUs,
       lines: [`${at(record.monotonicUs)} ${out.style('dim', `· ${name} ${oneLine(text.join(' '), 160)}`)}`],
     },
   ]
+}
+
+const factText = (value: unknown): string => {
+  if (typeof value === 'number') return String(Math.round(value * 1000) / 1000)
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
 /** Seconds since the tape was opened. */
