@@ -64,7 +64,8 @@ export function createGateway(stages: Stages): Gateway {
       isDraining = true
       const untilMs = world.monotonicMs() + config.drainMsMax
       while (world.monotonicMs() < untilMs && openSessions().some(session => session.openRequests > 0)) await world.sleep(20)
-      await Promise.all(openSessions().map(session => session.close('drain')))
+      const error = () => new ConductorError('conductor_draining', 'Conductor is shutting down; the call was cut off.')
+      await Promise.all(openSessions().map(session => session.close('drain', error())))
     },
   }
 
