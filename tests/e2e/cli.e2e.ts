@@ -41,7 +41,7 @@ test('the listing names the deployment, its version and its URL; without a termi
   assert.match(stdout, /counter\s+.*http:\/\/127\.0\.0\.1:\d+\/mcp\/counter/)
   assert.ok(!stdout.includes('\u001b['))
   const rows = await json<{ name: string }[]>('deployments')
-  assert.deepEqual(rows.map(row => row.name).sort(), ['zoo'])
+  assert.deepEqual(rows.map(row => row.name).sort(), ['clock', 'counter'])
 })
 
 test('a call prints the tool’s answer; the session can be listed, shown and replayed', async () => {
@@ -102,11 +102,9 @@ test('connect is a stdio server to a client that knows nothing else', async () =
     { jsonrpc: '2.0', method: 'notifications/initialized' },
     { jsonrpc: '2.0', id: 2, method: 'tools/list' },
   ]
-  const { code, stdout, stderr } = await maestro(
-    conductor.data,
-    ['connect', 'counter'],
-    { input: frames.map(frame => `${JSON.stringify(frame)}\n`).join('') },
-  )
+  const { code, stdout, stderr } = await maestro(conductor.data, ['connect', 'counter'], {
+    input: frames.map(frame => `${JSON.stringify(frame)}\n`).join(''),
+  })
   assert.equal(code, 0, stderr)
   const answers = stdout
     .trim()

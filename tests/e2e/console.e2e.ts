@@ -90,13 +90,13 @@ test('the same link opens the same view', { skip }, async () => {
 
 test('replaying from the page gives the verdict', { skip }, async () => {
   await page
-    .getByRole('button', { name: /replay/i })
+    .getByRole('button', { name: /^replay/i })
     .first()
     .click()
-  await page
-    .getByText(/identical/i)
-    .first()
-    .waitFor({ timeout: 30_000 })
+  await page.getByRole('button', { name: 'Replay now' }).click()
+  await page.getByText('All 2 frames from the server came again, in order.').first().waitFor({ timeout: 30_000 })
+  const { items } = await conductor.api('listSessions')
+  assert.equal(items[0]?.replay?.identical, true)
 })
 
 test('no page of the console has an accessibility fault, in light or dark', { skip }, async () => {
