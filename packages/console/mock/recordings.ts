@@ -247,3 +247,21 @@ export function crashedTape(ran: Ran): Tape {
     .event({ name: 'server.exited', code: 1, signal: null, reason: 'sandbox_crashed' })
     .end('sandbox_crashed')
 }
+
+/** What a hostile server might put on a tape: nothing of it may take the page down. */
+export function hostileTape(ran: Ran): Tape {
+  const deep = `${'['.repeat(40_000)}${']'.repeat(40_000)}`
+  return hello(new Tape(headerOf(ran)))
+    .frame('outward', `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":{"a":1},"data":${deep}}}`)
+    .frame('outward', '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":{"toString":1},"message":[null]}}')
+    .frame('outward', '[]')
+    .frame('outward', 'null')
+    .frame('outward', '{"jsonrpc":"2.0","id":{"x":1},"result":7}')
+    .frame(
+      'inward',
+      '{"jsonrpc":"2.0","id":1e400,"method":"tools/call","params":{"name":"\u202Egnihton","arguments":"<img src=x onerror=alert(1)>"}}',
+    )
+    .frame('outward', '{"jsonrpc":"2.0","id":0,"error":{"code":"<b>","message":["<b>"]}}')
+    .frame('outward', '\u0000\u001b[31m not JSON')
+    .end('client')
+}

@@ -87,7 +87,10 @@ suite('deployments', { skip }, () => {
     await page.getByLabel('Name', { exact: true }).fill('clock')
     await page.getByLabel('Egress').fill('time.example.com\n*.example.org')
     await page.getByLabel('Arguments').fill('--zone\nEurope/Oslo')
-    assert.match(await seenIn(page.locator('aside .snippet')), /--egress time\.example\.com .*-- --zone Europe\/Oslo/)
+    assert.match(
+      await seenIn(page.locator('aside .snippet')),
+      /--egress 'time\.example\.com,\*\.example\.org' -- --zone Europe\/Oslo/,
+    )
     await button.click()
     await page.getByRole('heading', { name: 'clock', level: 1 }).waitFor()
     const made = stand.mock.world.deployments.find(item => item.name === 'clock')!

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, suite, test } from 'node:test'
+import { readRecording } from '@maestro/logic'
+import { hostileTape } from '../mock/recordings.ts'
 import type { Mock } from '../mock/server.ts'
 import { Stand, seenIn, skip, until } from './browser.ts'
 
@@ -261,6 +263,30 @@ suite('sessions', { skip }, () => {
       .click()
     await page.getByRole('heading', { name: 'search_issues' }).waitFor()
     assert.deepEqual(sent, [])
+  })
+
+  test('a hostile recording is shown row by row and takes nothing down', async () => {
+    const page = await stand.page('/file')
+    const complaints: string[] = []
+    page.on('pageerror', error => complaints.push(String(error)))
+    const { header } = readRecording(stand.mock.world.tapes.get(sample())!.bytes())
+    const chooser = page.waitForEvent('filechooser')
+    await page.getByRole('button', { name: 'Choose a file…' }).click()
+    await (await chooser).setFiles({
+      name: 'hostile.mcrec',
+      mimeType: 'application/octet-stream',
+      buffer: Buffer.from(hostileTape(header).bytes()),
+    })
+    await page.getByRole('treeitem').first().waitFor()
+    const rows = await page.getByRole('treeitem').count()
+    assert.ok(rows >= 10, `${rows} rows`)
+    for (let row = 0; row < rows; row++) {
+      await page.keyboard.press('j')
+      await page.getByRole('region', { name: 'Selected row' }).waitFor()
+      for (const tab of await page.getByRole('tab').all()) await tab.click()
+    }
+    assert.deepEqual(complaints, [])
+    assert.equal(await page.locator('main img').count(), 0)
   })
 
   test('a recording that was cut off is shown as far as it goes, and says so', async () => {

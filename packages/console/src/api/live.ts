@@ -72,11 +72,21 @@ class Live {
     for (const kind of kinds) {
       source.addEventListener(kind, message => {
         const hint = hintIn(message.data)
-        if (!hint) return
-        this.#hints.set(`${hint.kind} ${hint.id}`, hint)
-        this.#gatherTimer ??= setTimeout(() => this.#spread(), gatherMs)
+        if (hint) this.#take(hint)
       })
     }
+  }
+
+  #take(hint: ChangeEvent): void {
+    this.#hints.set(`${hint.kind} ${hint.id}`, hint)
+    this.#gatherTimer ??= setTimeout(() => this.#spread(), gatherMs)
+  }
+
+  /** A tape is fetched whole, so a long one is fetched more rarely: a second of rest for each MiB. */
+  #isRecordingBusy(id: string): boolean {
+    const state = this.#client?.getQueryState<Uint8Array>(['recording', id])
+    if (!state?.data) return false
+    return state.fetchStatus === 'fetching' || Date.now() - state.dataUpdatedAt < state.data.length / 1024
   }
 
   #disconnect(): void {
@@ -110,11 +120,12 @@ class Live {
     this.#hints.clear()
     const stale = (...queryKey: string[]) => void this.#client?.invalidateQueries({ queryKey })
     const changed = new Set(hints.map(hint => hint.kind))
-    for (const { kind, id } of hints) {
-      if (kind === 'session') {
-        stale('session', id)
-        stale('recording', id)
-      }
+    for (const hint of hints) {
+      if (hint.kind !== 'session') continue
+      stale('session', hint.id)
+      // Kept for the next round: the end of a tape must not be missed because its middle was on the way.
+      if (this.#isRecordingBusy(hint.id)) this.#take(hint)
+      else stale('recording', hint.id)
     }
     if (changed.has('session') || changed.has('replay')) stale('sessions')
     if (changed.has('session')) stale('status')

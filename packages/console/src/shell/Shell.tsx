@@ -6,10 +6,12 @@ import { useLive } from '../api/live.ts'
 import { queries } from '../api/queries.ts'
 import { listenForKeys, useKeys } from '../keys.ts'
 import { Announcer } from '../ui/Announcer.tsx'
+import { useZone } from '../ui/zone.ts'
 import { LiveSwitch } from './LiveSwitch.tsx'
 import { Mark } from './Mark.tsx'
 import { RouteAnnouncer } from './RouteAnnouncer.tsx'
 import { ThemeToggle } from './ThemeToggle.tsx'
+import { ZoneToggle } from './ZoneToggle.tsx'
 
 const Palette = lazy(() => import('./Palette.tsx'))
 const KeysHelp = lazy(() => import('./KeysHelp.tsx'))
@@ -30,6 +32,7 @@ export function Shell() {
   const navigate = useNavigate()
   const [over, setOver] = useState<'nothing' | 'palette' | 'keys'>('nothing')
   const status = useQuery(queries.status())
+  const zone = useZone()
   useLive(client)
   useEffect(listenForKeys, [])
 
@@ -86,6 +89,7 @@ export function Shell() {
           <LiveSwitch />
           <div className="rail-tools">
             <ThemeToggle />
+            <ZoneToggle />
             <button
               type="button"
               className="icon-button"
@@ -99,7 +103,8 @@ export function Shell() {
           </div>
         </div>
       </header>
-      <main id="content" tabIndex={-1}>
+      {/* Times are text: another zone is another page. */}
+      <main id="content" tabIndex={-1} key={zone}>
         <Outlet />
       </main>
       <RouteAnnouncer />

@@ -3,6 +3,7 @@ import { useState } from 'react'
 import { Copy } from './Copy.tsx'
 import { bytes } from './format.ts'
 import { JsonTree } from './JsonTree.tsx'
+import { printed } from './printed.ts'
 import { saveFile } from './saveFile.ts'
 
 const rawShownMax = 200_000
@@ -12,7 +13,7 @@ export function Body({ value, label, fileName, absent }: { value: unknown; label
   const [view, setView] = useState<'tree' | 'raw'>('tree')
   const [whole, setWhole] = useState(false)
   if (value === undefined) return <p className="absent">{absent}</p>
-  const text = JSON.stringify(value, null, 2)
+  const text = printed(value, 2)
   const isEmpty = value === null || (typeof value === 'object' && Object.keys(value).length === 0)
   const raw = whole ? text : text.slice(0, rawShownMax)
   return (
@@ -28,7 +29,7 @@ export function Body({ value, label, fileName, absent }: { value: unknown; label
           </button>
         </fieldset>
         <span className="hint">
-          {bytes(new Blob([JSON.stringify(value)]).size)}
+          {bytes(new Blob([printed(value)]).size)}
           {isEmpty && ' · empty, as the server sent it'}
         </span>
         <span className="push" />

@@ -1,5 +1,6 @@
 import { useState } from 'react'
 import { Copy } from './Copy.tsx'
+import { Commands } from './Problem.tsx'
 
 export interface Snippet {
   name: string
@@ -36,7 +37,11 @@ export function Snippets({ label, snippets }: { label: string; snippets: Snippet
         </pre>
         <Copy text={snippet.text} label={`${snippet.name} snippet`} />
       </div>
-      {snippet.note && <p className="hint">{snippet.note}</p>}
+      {snippet.note && (
+        <p className="hint">
+          <Commands text={snippet.note} />
+        </p>
+      )}
     </div>
   )
 }

@@ -1,3 +1,5 @@
+import { zoneNow } from './zone.ts'
+
 /** How values read on screen. Units are always shown. */
 
 const integers = new Intl.NumberFormat('en', { maximumFractionDigits: 0 })
@@ -45,22 +47,25 @@ export function ago(at: number, now: number): string {
   return `${Math.floor(seconds / 86_400)} d ago`
 }
 
-/** Local time with its offset, to the millisecond: what a relative time shows on hover. */
+/** Date and time with its offset, to the millisecond: what a relative time shows on hover. */
 export function exact(at: number): string {
-  const date = new Date(at)
-  const two = (value: number) => String(value).padStart(2, '0')
-  const minutes = -date.getTimezoneOffset()
-  const zone = `${minutes < 0 ? '−' : '+'}${two(Math.floor(Math.abs(minutes) / 60))}:${two(Math.abs(minutes) % 60)}`
-  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
-  return `${day} ${clock(at)} UTC${zone}`
+  const date = inZone(at)
+  const minutes = zoneNow() === 'utc' ? 0 : -new Date(at).getTimezoneOffset()
+  const zone =
+    minutes === 0 ? '' : `${minutes < 0 ? '−' : '+'}${two(Math.floor(Math.abs(minutes) / 60))}:${two(Math.abs(minutes) % 60)}`
+  return `${date.toISOString().slice(0, 10)} ${clock(at)} UTC${zone}`
 }
 
-/** Local time of day to the millisecond. */
-export function clock(at: number): string {
-  const date = new Date(at)
-  const two = (value: number) => String(value).padStart(2, '0')
-  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${String(date.getMilliseconds()).padStart(3, '0')}`
+/** Time of day to the millisecond. */
+export const clock = (at: number): string => inZone(at).toISOString().slice(11, 23)
+
+/** A date whose UTC fields are those of the zone that is shown. */
+function inZone(at: number): Date {
+  const offsetMinutes = zoneNow() === 'utc' ? 0 : new Date(at).getTimezoneOffset()
+  return new Date(at - offsetMinutes * 60_000)
 }
+
+const two = (value: number): string => String(value).padStart(2, '0')
 
 export const shortDigest = (digest: string): string => digest.replace(/^(sha256:)([0-9a-f]{12})[0-9a-f]+$/, '$1$2…')
 

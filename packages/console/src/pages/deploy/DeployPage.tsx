@@ -7,11 +7,12 @@ import { type FormEvent, useEffect, useId, useRef, useState } from 'react'
 import { call } from '../../api/call.ts'
 import { followLogs } from '../../api/followLogs.ts'
 import { queries } from '../../api/queries.ts'
+import { Elsewhere } from '../../shell/Elsewhere.tsx'
 import { announce } from '../../ui/Announcer.tsx'
 import { duration } from '../../ui/format.ts'
 import { Page } from '../../ui/Page.tsx'
 import { Problem } from '../../ui/Problem.tsx'
-import { Snippets } from '../../ui/Snippets.tsx'
+import { quoted } from '../../ui/quoted.ts'
 
 const route = getRouteApi('/deployments/new')
 
@@ -163,7 +164,7 @@ export default function DeployPage() {
           {deploy.error && <Problem error={deploy.error} doing={`deploy ${draft.source}`} />}
         </form>
         <aside aria-label="The same elsewhere">
-          <Snippets label="The same elsewhere" snippets={snippetsOf(draft, request)} />
+          <Elsewhere cli={cliOf(draft, request)} route="deploy" ask={{ body: shownOf(request) }} />
         </aside>
       </div>
     </Page>
@@ -342,35 +343,26 @@ function requestOf(draft: Draft): DeployRequest {
   }
 }
 
-/** Fit for a POSIX shell. */
-const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
-
-function snippetsOf(draft: Draft, request: DeployRequest) {
+function cliOf(draft: Draft, request: DeployRequest): string {
   const parts = ['maestro deploy', quoted(request.source || '<source>')]
   if (request.name) parts.push('--name', request.name)
   for (const [name, value] of Object.entries(request.env ?? {})) {
     // What was typed as a value may be a key; it does not belong on a command line that is shown.
     parts.push('--env', 'secret' in value ? `${name}=secret:${value.secret}` : `${name}=…`)
   }
-  for (const host of request.egress ?? []) parts.push('--egress', quoted(host))
+  if (request.egress) parts.push('--egress', quoted(request.egress.join(',')))
   if (draft.bin) parts.push('--bin', quoted(draft.bin))
   if (draft.allowScripts) parts.push('--allow-scripts')
   if (request.args) parts.push('--', ...request.args.map(quoted))
-  const shown = {
-    ...request,
-    ...(request.env
-      ? {
-          env: Object.fromEntries(
-            Object.entries(request.env).map(([name, value]) => [name, 'secret' in value ? value : { value: '…' }]),
-          ),
-        }
-      : {}),
-  }
-  return [
-    { name: 'CLI', text: parts.join(' ') },
-    {
-      name: 'curl',
-      text: `curl -X POST ${location.origin}/v1/deployments \\\n  -H "Authorization: Bearer $OPERATOR_KEY" \\\n  -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(shown))}`,
-    },
-  ]
+  return parts.join(' ')
+}
+
+/** The request without the values of its variables. */
+function shownOf(request: DeployRequest): DeployRequest {
+  if (!request.env) return request
+  const env = Object.entries(request.env).map(([name, value]): [string, EnvValue] => [
+    name,
+    'secret' in value ? value : { value: '…' },
+  ])
+  return { ...request, env: Object.fromEntries(env) }
 }

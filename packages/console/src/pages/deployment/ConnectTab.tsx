@@ -1,6 +1,7 @@
 import type { Deployment } from '@maestro/contract'
-import { useMutation } from '@tanstack/react-query'
+import { useMutation, useQuery } from '@tanstack/react-query'
 import { call } from '../../api/call.ts'
+import { queries } from '../../api/queries.ts'
 import { Copy } from '../../ui/Copy.tsx'
 import { exact } from '../../ui/format.ts'
 import { Problem } from '../../ui/Problem.tsx'
@@ -9,6 +10,7 @@ import { Snippets } from '../../ui/Snippets.tsx'
 /** The URL, a token, and the configuration of usual clients, ready to paste. */
 export function ConnectTab({ deployment }: { deployment: Deployment }) {
   const mint = useMutation({ mutationFn: () => call('mintToken', { body: { deployment: deployment.id } }) })
+  const status = useQuery(queries.status())
   const token = mint.data?.token
   return (
     <div className="connect">
@@ -45,21 +47,24 @@ export function ConnectTab({ deployment }: { deployment: Deployment }) {
         </p>
       </div>
       <div className="field">
-        <Snippets label="Client configuration" snippets={snippets(deployment, token ?? '<token>')} />
+        <Snippets
+          label="Client configuration"
+          snippets={snippets(deployment, token ?? '<token>', status.data?.dataFolder ?? '.maestro')}
+        />
         {!token && <span className="hint">With a token minted, it stands in the snippets.</span>}
       </div>
     </div>
   )
 }
 
-function snippets({ name, mcpUrl }: Deployment, token: string) {
+function snippets({ name, mcpUrl }: Deployment, token: string, dataFolder: string) {
   const json = (value: unknown) => JSON.stringify(value, null, 2)
   const headers = { Authorization: `Bearer ${token}` }
   return [
     {
       name: 'Through the CLI',
-      text: json({ mcpServers: { [name]: { command: 'maestro', args: ['connect', name] } } }),
-      note: 'For clients that start servers themselves. Needs no token here: the CLI mints and renews them. Lasts longest.',
+      text: json({ mcpServers: { [name]: { command: 'maestro', args: ['connect', name, '--data', dataFolder] } } }),
+      note: 'For clients that start servers themselves. Needs no token: the CLI mints and renews them. `maestro token` prints it with full paths.',
     },
     {
       name: 'mcp.json',

@@ -7,6 +7,7 @@ import { useMemo } from 'react'
 import { useActions } from '../../actions.ts'
 import { ApiError, call } from '../../api/call.ts'
 import { queries } from '../../api/queries.ts'
+import { Elsewhere } from '../../shell/Elsewhere.tsx'
 import { announce } from '../../ui/Announcer.tsx'
 import { Copy } from '../../ui/Copy.tsx'
 import { Empty } from '../../ui/Empty.tsx'
@@ -14,7 +15,7 @@ import { Fact, Facts } from '../../ui/Facts.tsx'
 import { shortDigest } from '../../ui/format.ts'
 import { Page } from '../../ui/Page.tsx'
 import { Problem } from '../../ui/Problem.tsx'
-import { Snippets } from '../../ui/Snippets.tsx'
+import { quoted } from '../../ui/quoted.ts'
 import { useConfirm } from '../../ui/useConfirm.tsx'
 import { Waiting } from '../../ui/Waiting.tsx'
 import { sourceText } from '../deployments/sourceText.ts'
@@ -157,7 +158,12 @@ function Loaded({ deployment }: { deployment: Deployment }) {
           <SettingsTab deployment={deployment} />
         </Tabs.Panel>
       </Tabs.Root>
-      <Snippets label="The same elsewhere" snippets={elsewhere(deployment)} />
+      <Elsewhere
+        cli={cliOf(deployment)}
+        note="The same request again changes nothing."
+        route="getDeployment"
+        ask={{ params: { id: deployment.name } }}
+      />
     </Page>
   )
 }
@@ -191,18 +197,11 @@ function SessionsTab({ deployment }: { deployment: Deployment }) {
   )
 }
 
-const elsewhere = ({ name, release, egress, args }: Deployment) => [
-  {
-    name: 'CLI',
-    text: [
-      `maestro deploy ${sourceText(release.source)} --name ${name}`,
-      ...egress.map(host => `--egress ${host}`),
-      ...(args.length ? ['--', ...args] : []),
-    ].join(' '),
-    note: 'The same request again changes nothing.',
-  },
-  {
-    name: 'curl',
-    text: `curl -H "Authorization: Bearer $OPERATOR_KEY" ${location.origin}/v1/deployments/${name}`,
-  },
-]
+/** The command that deploys it again; values of variables are not known here. */
+const cliOf = ({ name, release, env, egress, args }: Deployment): string =>
+  [
+    `maestro deploy ${quoted(sourceText(release.source))} --name ${name}`,
+    ...Object.entries(env).map(([key, value]) => `--env ${key}=${'secret' in value ? `secret:${value.secret}` : '…'}`),
+    ...(egress.length ? [`--egress ${quoted(egress.join(','))}`] : []),
+    ...(args.length ? ['--', ...args.map(quoted)] : []),
+  ].join(' ')

@@ -8,6 +8,7 @@ import { announce } from '../../ui/Announcer.tsx'
 import { Body } from '../../ui/Body.tsx'
 import { duration } from '../../ui/format.ts'
 import { Problem } from '../../ui/Problem.tsx'
+import { printed } from '../../ui/printed.ts'
 import { ObjectFields } from './SchemaField.tsx'
 import { fieldKind, missingIn, schemaOf, startOf } from './schema.ts'
 
@@ -128,7 +129,7 @@ export function TryTool({ deployment, tool }: { deployment: Deployment; tool: To
           {told.map(({ method, params }, index) => (
             // biome-ignore lint/suspicious/noArrayIndexKey: messages are only ever added
             <li key={index}>
-              <code>{method}</code> {JSON.stringify(params).slice(0, 200)}
+              <code>{method}</code> {printed(params).slice(0, 200)}
             </li>
           ))}
         </ul>

@@ -3,12 +3,12 @@ import type { PoolView } from '@maestro/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { queries } from '../../api/queries.ts'
+import { Elsewhere } from '../../shell/Elsewhere.tsx'
 import { Empty } from '../../ui/Empty.tsx'
 import { Fact, Facts } from '../../ui/Facts.tsx'
 import { count, duration, percent } from '../../ui/format.ts'
 import { Page } from '../../ui/Page.tsx'
 import { Problem } from '../../ui/Problem.tsx'
-import { Snippets } from '../../ui/Snippets.tsx'
 import { Waiting } from '../../ui/Waiting.tsx'
 import { Sockets } from '../overview/Board.tsx'
 
@@ -54,13 +54,7 @@ function Pool({ pool }: { pool: PoolView }) {
       ) : (
         <Lines lines={pool.deployments} />
       )}
-      <Snippets
-        label="The same elsewhere"
-        snippets={[
-          { name: 'CLI', text: 'maestro status' },
-          { name: 'curl', text: `curl -H "Authorization: Bearer $OPERATOR_KEY" ${location.origin}/v1/pool` },
-        ]}
-      />
+      <Elsewhere cli="maestro pool" route="getPool" />
     </>
   )
 }

@@ -9,6 +9,7 @@ import { Badge } from '../../ui/State.tsx'
 import { RecordingDrop, useRecordingFile } from './RecordingDrop.tsx'
 import { SessionFacts } from './SessionFacts.tsx'
 import { Viewer } from './Viewer.tsx'
+import { ViewerFailed } from './ViewerFailed.tsx'
 
 const above = <Link to="/sessions">Sessions</Link>
 
@@ -29,7 +30,7 @@ export default function FilePage() {
         {problem}
         <Empty
           title="No file is open"
-          body="Drop a .mcrec file here, or choose one. It is read in this browser and not uploaded, so it has to be opened again after a reload. `maestro session download` makes one."
+          body="Drop a .mcrec file here, or choose one. It is read in this browser and not uploaded, so it has to be opened again after a reload. The Recording button of a session saves one."
           action={button}
         />
       </Page>
@@ -51,11 +52,13 @@ export default function FilePage() {
     >
       <RecordingDrop take={take} />
       {problem}
-      <Viewer
-        recording={file.recording}
-        isLive={false}
-        aside={<SessionFacts recording={file.recording} size={file.bytes.length} session={null} fileName={file.name} />}
-      />
+      <ViewerFailed>
+        <Viewer
+          recording={file.recording}
+          isLive={false}
+          aside={<SessionFacts recording={file.recording} size={file.bytes.length} session={null} fileName={file.name} />}
+        />
+      </ViewerFailed>
     </Page>
   )
 }

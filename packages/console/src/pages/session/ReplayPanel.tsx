@@ -3,6 +3,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
 import { call } from '../../api/call.ts'
 import { queries } from '../../api/queries.ts'
+import { Elsewhere } from '../../shell/Elsewhere.tsx'
 import { Ago } from '../../ui/Ago.tsx'
 import { announce } from '../../ui/Announcer.tsx'
 import { Copy } from '../../ui/Copy.tsx'
@@ -11,7 +12,6 @@ import { Fact, Facts } from '../../ui/Facts.tsx'
 import { count, duration } from '../../ui/format.ts'
 import { JsonTree } from '../../ui/JsonTree.tsx'
 import { Problem } from '../../ui/Problem.tsx'
-import { Snippets } from '../../ui/Snippets.tsx'
 import { Badge } from '../../ui/State.tsx'
 import { Waiting } from '../../ui/Waiting.tsx'
 import { useViewerSearch } from './viewerSearch.ts'
@@ -76,15 +76,11 @@ export function ReplayPanel({ session }: { session: Session }) {
           <History replays={replays} chosen={replay?.id} choose={setChosen} />
         </>
       )}
-      <Snippets
-        label="The same elsewhere"
-        snippets={[
-          { name: 'CLI', text: `maestro replay ${session.id}`, note: 'Exit code 0: identical; 3: diverged.' },
-          {
-            name: 'curl',
-            text: `curl -X POST -H "Authorization: Bearer $OPERATOR_KEY" ${location.origin}/v1/sessions/${session.id}/replays`,
-          },
-        ]}
+      <Elsewhere
+        cli={`maestro replay ${session.id}`}
+        note="Exit code 0: identical; 3: diverged."
+        route="replaySession"
+        ask={{ params: { id: session.id } }}
       />
     </section>
   )

@@ -1,9 +1,11 @@
 import type { Session } from '@maestro/contract'
 import type { Recording } from '@maestro/logic'
 import { Link } from '@tanstack/react-router'
+import { Elsewhere } from '../../shell/Elsewhere.tsx'
 import { Copy } from '../../ui/Copy.tsx'
 import { Fact, Facts } from '../../ui/Facts.tsx'
 import { bytes, count, duration, exact, plural, shortDigest } from '../../ui/format.ts'
+import { quoted } from '../../ui/quoted.ts'
 import { Snippets } from '../../ui/Snippets.tsx'
 
 interface Props {
@@ -74,7 +76,24 @@ export function SessionFacts({ recording, size, session, fileName }: Props) {
         <Fact name="Egress">{header.egress.length ? header.egress.join(', ') : 'none allowed'}</Fact>
         <Fact name="Written by">Conductor {header.conductorVersion}</Fact>
       </Facts>
-      <Snippets label="The same elsewhere" snippets={session ? sessionSnippets(session.id) : fileSnippets(fileName ?? '')} />
+      {session ? (
+        <Elsewhere
+          cli={`maestro session show ${session.id}
+maestro replay ${session.id}
+maestro logs --session ${session.id}
+maestro stub ${session.id}`}
+          note="Its timeline in the terminal; a re-execution with a verdict; what Conductor logged about it; a deployment that answers from it with no server behind, for client tests."
+          route="getRecording"
+          ask={{ params: { id: session.id } }}
+        />
+      ) : (
+        <Snippets
+          label="The same elsewhere"
+          snippets={[
+            { name: 'CLI', text: `maestro session show ${quoted(fileName ?? '')}`, note: 'Reads the file; needs no Conductor.' },
+          ]}
+        />
+      )}
       <p className="hint">
         Select a row to see what was said. <kbd>j</kbd> <kbd>k</kbd> move, <kbd>/</kbd> searches {count(frames)} frames,{' '}
         <kbd>?</kbd> shows all keys.
@@ -82,29 +101,3 @@ export function SessionFacts({ recording, size, session, fileName }: Props) {
     </section>
   )
 }
-
-const sessionSnippets = (id: string) => [
-  {
-    name: 'CLI',
-    text: `maestro session show ${id}\nmaestro replay ${id}\nmaestro logs --session ${id}`,
-    note: 'Timeline in the terminal, re-execution with a verdict, what Conductor logged about it.',
-  },
-  {
-    name: 'curl',
-    text: `curl -OJ -H "Authorization: Bearer $OPERATOR_KEY" ${location.origin}/v1/sessions/${id}/recording`,
-    note: 'The recording as a file. It opens in any Switchboard by dropping it on the sessions page.',
-  },
-  {
-    name: 'Serve it',
-    text: `maestro deploy ${id}`,
-    note: 'A deployment that answers from this recording, with no server behind it: for client tests.',
-  },
-]
-
-const fileSnippets = (name: string) => [
-  {
-    name: 'CLI',
-    text: `maestro session show ${name}\nmaestro replay ${name}`,
-    note: 'Both read the file; neither needs this browser.',
-  },
-]

@@ -3,7 +3,7 @@ import type { Recording } from '@maestro/logic'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi, Link } from '@tanstack/react-router'
 import { Download, RotateCcw } from 'lucide-react'
-import { useMemo } from 'react'
+import { useEffect, useMemo } from 'react'
 import { useActions } from '../../actions.ts'
 import { ApiError, call, pathOf } from '../../api/call.ts'
 import { queries } from '../../api/queries.ts'
@@ -23,6 +23,7 @@ import { ReplayBadge, SessionState } from '../sessions/sessionColumns.tsx'
 import { ReplayPanel, replayRefusal } from './ReplayPanel.tsx'
 import { SessionFacts } from './SessionFacts.tsx'
 import { Viewer } from './Viewer.tsx'
+import { ViewerFailed } from './ViewerFailed.tsx'
 import { useViewerSearch } from './viewerSearch.ts'
 
 const route = getRouteApi('/sessions/$id')
@@ -70,6 +71,14 @@ function Loaded({ session }: { session: Session }) {
     }
   }, [tape.data])
   const isOpen = session.state !== 'closed'
+  // The row may say closed a moment before the tape is sealed. Asked once more; a tape that was cut off stays so.
+  const isUnsealed = !isOpen && read !== null && 'recording' in read && read.recording.end === null
+  const { refetch } = tape
+  useEffect(() => {
+    if (!isUnsealed) return
+    const timer = setTimeout(() => void refetch(), 1_000)
+    return () => clearTimeout(timer)
+  }, [isUnsealed, refetch])
   const refusal = replayRefusal(session)
   const recordingPath = pathOf('getRecording', { params: { id: session.id } })
 
@@ -156,17 +165,19 @@ function Loaded({ session }: { session: Session }) {
       {tape.error && <Problem error={tape.error} doing="fetch the recording" retry={() => void tape.refetch()} />}
       {read && 'error' in read && <Problem error={read.error} doing="read the recording" retry={() => void tape.refetch()} />}
       {read && 'recording' in read && (
-        <Viewer
-          recording={read.recording}
-          isLive={isOpen}
-          aside={
-            search.panel === 'replay' ? (
-              <ReplayPanel session={session} />
-            ) : (
-              <SessionFacts recording={read.recording} size={read.size} session={session} />
-            )
-          }
-        />
+        <ViewerFailed>
+          <Viewer
+            recording={read.recording}
+            isLive={isOpen}
+            aside={
+              search.panel === 'replay' ? (
+                <ReplayPanel session={session} />
+              ) : (
+                <SessionFacts recording={read.recording} size={read.size} session={session} />
+              )
+            }
+          />
+        </ViewerFailed>
       )}
     </Page>
   )

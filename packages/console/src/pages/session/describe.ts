@@ -3,6 +3,7 @@ import type { Exchange } from '@maestro/logic'
 import type { Said } from '../../recording/frameText.ts'
 import type { Row } from '../../recording/timeline.ts'
 import { bytes, duration, plural } from '../../ui/format.ts'
+import { printed } from '../../ui/printed.ts'
 
 interface Description {
   name: string
@@ -31,18 +32,21 @@ function describeExchange(exchange: Exchange, { input, output, error }: Said): O
   switch (exchange.method) {
     case 'initialize': {
       const client = fieldsOf(params['clientInfo'])
-      return { name: exchange.method, detail: [client['name'], client['version']].filter(Boolean).join(' ') }
+      return { name: exchange.method, detail: `${line(client['name'])} ${line(client['version'])}`.trim() }
     }
     case 'notifications/progress': {
       const { progress, total, message } = params
-      return { name: 'progress', detail: `${progress ?? ''}${total === undefined ? '' : ` of ${total}`} ${message ?? ''}`.trim() }
+      return {
+        name: 'progress',
+        detail: `${line(progress)}${total === undefined ? '' : ` of ${line(total)}`} ${line(message)}`.trim(),
+      }
     }
     case 'notifications/message':
-      return { name: 'log', detail: `${params['level'] ?? ''} ${line(params['data'])}`.trim() }
+      return { name: 'log', detail: `${line(params['level'])} ${line(params['data'])}`.trim() }
     case 'notifications/cancelled':
-      return { name: 'cancelled', detail: String(params['reason'] ?? '') }
+      return { name: 'cancelled', detail: line(params['reason']) }
     case 'elicitation/create':
-      return { name: exchange.method, detail: String(params['message'] ?? '') }
+      return { name: exchange.method, detail: line(params['message']) }
     default:
       return { name: exchange.method.replace(/^notifications\//, ''), detail: line(input) }
   }
@@ -98,6 +102,6 @@ const lineCharactersMax = 160
 /** A value on one line, cut where nobody would read on. */
 function line(value: unknown): string {
   if (value === undefined || value === null) return ''
-  const text = typeof value === 'string' ? value : JSON.stringify(value)
+  const text = typeof value === 'string' ? value : printed(value)
   return text === '{}' ? '' : text.slice(0, lineCharactersMax)
 }

@@ -6,13 +6,13 @@ import { FolderOpen } from 'lucide-react'
 import { useEffect, useRef, useState } from 'react'
 import { queries } from '../../api/queries.ts'
 import { useKeys } from '../../keys.ts'
+import { Elsewhere } from '../../shell/Elsewhere.tsx'
 import { announce } from '../../ui/Announcer.tsx'
 import { Empty } from '../../ui/Empty.tsx'
 import { count, plural } from '../../ui/format.ts'
 import { Page } from '../../ui/Page.tsx'
 import { Problem } from '../../ui/Problem.tsx'
 import { SearchField } from '../../ui/SearchField.tsx'
-import { Snippets } from '../../ui/Snippets.tsx'
 import { Waiting } from '../../ui/Waiting.tsx'
 import { RecordingDrop, useRecordingFile } from '../session/RecordingDrop.tsx'
 import { sessionColumns } from './sessionColumns.tsx'
@@ -124,7 +124,7 @@ function Nothing({ isFiltered }: { isFiltered: boolean }) {
           </Link>
         }
       />
-      <Snippets label="The same elsewhere" snippets={[{ name: 'CLI', text: 'maestro sessions' }]} />
+      <Elsewhere cli="maestro sessions" route="listSessions" />
     </div>
   )
 }

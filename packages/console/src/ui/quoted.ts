@@ -1,0 +1,2 @@
+/** Fit for a POSIX shell. */
+export const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
