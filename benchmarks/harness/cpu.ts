@@ -6,6 +6,8 @@ const ticksPerSecond = 100
 interface Stat {
   parent: number
   ticks: number
+  /** Of its children that have ended and were waited for, and of theirs. */
+  endedTicks: number
 }
 
 /** CPU time a process has used since it started, user and system, microseconds; NaN where there is no such process. */
@@ -32,21 +34,24 @@ export function machineTicks(): { busy: number; all: number } {
   return { busy: all - idle, all }
 }
 
-/** Ticks of a process and all its descendants, those included that have ended and were waited for. */
-export function treeTicks(root: number): Map<number, number> {
+/**
+ * Ticks of a process and all its descendants. Those that have ended count through their parent, which has waited for
+ * them; so the sum never falls while the root lives.
+ */
+export function treeTicks(root: number): number {
   const stats = new Map<number, Stat>()
   for (const name of readdirSync('/proc')) {
     const pid = Number(name)
     const stat = Number.isInteger(pid) ? statOf(pid) : null
     if (stat) stats.set(pid, stat)
   }
-  const ticks = new Map<number, number>()
-  for (const pid of stats.keys()) {
+  let sum = 0
+  for (const [pid, { ticks, endedTicks }] of stats) {
     let ancestor: number | undefined = pid
     while (ancestor !== undefined && ancestor !== root && ancestor > 1) ancestor = stats.get(ancestor)?.parent
-    if (ancestor === root) ticks.set(pid, stats.get(pid)?.ticks ?? 0)
+    if (ancestor === root) sum += ticks + endedTicks
   }
-  return ticks
+  return sum
 }
 
 function statOf(pid: number): Stat | null {
@@ -58,5 +63,9 @@ function statOf(pid: number): Stat | null {
   }
   // The name in parentheses may hold spaces, so fields are counted from its end.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) }
+  return {
+    parent: Number(fields[1]),
+    ticks: Number(fields[11]) + Number(fields[12]),
+    endedTicks: Number(fields[13]) + Number(fields[14]),
+  }
 }

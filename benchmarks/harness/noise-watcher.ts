@@ -14,11 +14,8 @@ setInterval(() => {
   const endMs = nowMs()
   const machine = machineTicks()
   const tree = treeTicks(root)
-  let own = 0
-  // A process that ended meanwhile takes its last ticks with it: they count as foreign, which errs on the safe side.
-  for (const [pid, ticks] of tree) own += ticks - (lastTree.get(pid) ?? 0)
   const all = machine.all - lastMachine.all
-  const foreign = all === 0 ? 0 : Math.max(0, machine.busy - lastMachine.busy - own) / all
+  const foreign = all === 0 ? 0 : Math.max(0, machine.busy - lastMachine.busy - (tree - lastTree)) / all
   parentPort?.postMessage({ startMs: lastMs, endMs, foreign } satisfies Window)
   lastMs = endMs
   lastMachine = machine
