@@ -226,7 +226,8 @@ export async function startMock({
     if (message.method === 'initialize') {
       const session = world.addSession(world.deployments[0]!, -1_000, { subject: 'console', client: 'switchboard 1' })
       hint('session', session.id)
-      response.setHeader('mcp-session-id', session.id)
+      // As Conductor does: the id, and a secret that the id alone does not give away.
+      response.setHeader('mcp-session-id', `${session.id}.0123456789abcdef`)
       return send(response, {
         jsonrpc: '2.0',
         id: message.id,

@@ -14,6 +14,16 @@ import { takeKeyFromUrl } from './shell/signIn.ts'
 // Before anything else: the key must not stay where history, a screenshot or a shared link could show it.
 const key = takeKeyFromUrl()
 
+// Conductor was upgraded under an open page: the parts it would fetch now have other names. A second failure in a
+// row is something else, and the page says so.
+const reloaded = 'switchboard.reloaded'
+addEventListener('vite:preloadError', event => {
+  if (Date.now() - Number(sessionStorage.getItem(reloaded) ?? 0) < 10_000) return
+  sessionStorage.setItem(reloaded, String(Date.now()))
+  event.preventDefault()
+  location.reload()
+})
+
 const client = new QueryClient({
   defaultOptions: {
     queries: {

@@ -123,6 +123,7 @@ suite('sessions', { skip }, () => {
 
   test('search counts matches and steps through them', async () => {
     const page = await stand.page(`/sessions/${sample()}`)
+    await page.getByRole('treeitem').first().waitFor()
     await page.keyboard.press('/')
     await page.keyboard.type('acme/app')
     await page.getByText('3 matches').waitFor()
@@ -203,6 +204,7 @@ suite('sessions', { skip }, () => {
 
   test('a replay tells its verdict and leads to the frame that differs', async () => {
     const page = await stand.page(`/sessions/${sessionId(session => session.client === 'inspector 2.12.0')}`)
+    await page.getByRole('treeitem').first().waitFor()
     await page.keyboard.press('r')
     const panel = page.getByRole('region', { name: 'Replay' })
     await panel.getByRole('button', { name: 'Replay again' }).click()

@@ -11,7 +11,7 @@ export interface ToolAnswer {
   /** `result` of the answer, or its `error`. */
   result?: unknown
   error?: { code: number; message: string; data?: unknown }
-  /** `Mcp-Session-Id` of the conversation. */
+  /** Id of the session that was recorded, or null where the server keeps none. */
   session: string | null
   initializeMs: number
   callMs: number
@@ -43,8 +43,10 @@ export async function callTool(
     method: 'initialize',
     params: { protocolVersion: revision, capabilities: {}, clientInfo: { name: 'switchboard', version: '1' } },
   })
-  const session = hello.headers.get('mcp-session-id')
-  if (session) headers['mcp-session-id'] = session
+  const handle = hello.headers.get('mcp-session-id')
+  if (handle) headers['mcp-session-id'] = handle
+  // The handle is the id with a secret behind it: who knows the id alone cannot speak in the session.
+  const session = /^ses_[0-9a-z]{20}/.exec(handle ?? '')?.[0] ?? null
   const welcome = await answerIn(hello, 1, told)
   const initializeMs = performance.now() - started
   try {
@@ -64,7 +66,7 @@ export async function callTool(
       ? { error: answer['error'] as never, session, initializeMs, callMs }
       : { result: answer['result'], session, initializeMs, callMs }
   } finally {
-    if (session) void fetch(url, { method: 'DELETE', headers, keepalive: true }).catch(() => {})
+    if (handle) void fetch(url, { method: 'DELETE', headers, keepalive: true }).catch(() => {})
   }
 }
 

@@ -142,7 +142,7 @@ export function TryTool({ deployment, tool }: { deployment: Deployment; tool: To
               {run.data.error ? 'Error' : isToolError ? 'The tool reported a failure' : 'Answered'}
             </b>{' '}
             in {duration(run.data.callMs)}, after {duration(run.data.initializeMs)} to open the session.{' '}
-            {run.data.session?.startsWith('ses_') && (
+            {run.data.session && (
               <Link to="/sessions/$id" params={{ id: run.data.session }}>
                 See its session
               </Link>

@@ -149,7 +149,13 @@ function Machine({ status }: { status: Status }) {
     <Facts>
       <Fact name="Sandbox driver">{status.driver}</Fact>
       <Fact name="Database">{status.database}</Fact>
-      <Fact name="Protocol">{status.revisions.join(', ')}</Fact>
+      <Fact name="Protocol">
+        <ul className="revisions">
+          {status.revisions.map(revision => (
+            <li key={revision}>{revision}</li>
+          ))}
+        </ul>
+      </Fact>
       <Fact name="API">
         <code>{status.apiUrl}</code> <Copy text={status.apiUrl} label="API URL" />
       </Fact>
