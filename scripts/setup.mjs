@@ -56,7 +56,7 @@ function isInstalled(lock) {
     ([path, { version, optional, link }]) =>
       path === '' ||
       link ||
-      !path.startsWith('node_modules/') ||
+      !path.includes('node_modules/') ||
       installed[path]?.version === version ||
       (optional && !installed[path]),
   )

@@ -3,7 +3,15 @@ import { statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { ConductorError, localTenant, type Manifest, makeId, type ProtocolRevision, type SessionId, type Source } from '@maestro/contract'
+import {
+  ConductorError,
+  localTenant,
+  type Manifest,
+  makeId,
+  type ProtocolRevision,
+  type SessionId,
+  type Source,
+} from '@maestro/contract'
 import { readRecording } from '@maestro/logic'
 import { type Config, sandboxLimits } from '../config.ts'
 import type { SandboxDriver } from '../sandbox/sandbox.ts'
