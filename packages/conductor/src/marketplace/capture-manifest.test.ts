@@ -161,3 +161,9 @@ test('a server may ask for a ping and nothing else while it is asked', async () 
     })`
   assert.deepEqual((await capture(program).manifest).serverInfo, { heard: ['a:ok', 'b:-32601'] })
 })
+
+test('an error whose code and message cannot become text is a failed first run, and no failure of ours', async () => {
+  const textless = '{ toString: 1, valueOf: 1 }'
+  const program = scriptedServer(`{ initialize: { error: { code: ${textless}, message: ${textless} } } }`)
+  await assert.rejects(capture(program).manifest, failsWith(/answered initialize with error/))
+})

@@ -60,10 +60,15 @@ export const scriptArgs = (allowed: boolean): string[] =>
 
 const isExact = (range: string) => /^\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$/.test(range)
 
+// The first word with the registry: where there is no network, that is found out in under a minute.
+const impatient = ['--fetch-retries=1', '--fetch-timeout=20000']
+
 /** Which version the registry names for a tag now. One small request; null where several fit or the answer is unclear. */
 async function currentVersion(npm: Npm, wanted: NpmInstall, folder: string, signal: AbortSignal): Promise<string | null> {
   const spec = wanted.range === '*' ? wanted.package : `${wanted.package}@${wanted.range}`
-  const answer: unknown = JSON.parse((await npm.run(['view', spec, 'version'], folder, resolveMsMax, signal)) || 'null')
+  const answer: unknown = JSON.parse(
+    (await npm.run(['view', spec, 'version', ...impatient], folder, resolveMsMax, signal)) || 'null',
+  )
   const versions = Array.isArray(answer) ? answer : [answer]
   return versions.length === 1 && typeof versions[0] === 'string' ? versions[0] : null
 }

@@ -139,6 +139,9 @@ export function npmFailure(stdout: string, stderr: string): ConductorError {
     case 'ECONNREFUSED':
     case 'ECONNRESET':
     case 'ETIMEDOUT':
+    case 'ERR_SOCKET_TIMEOUT':
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
       return new ConductorError('install_failed', `The package registry cannot be reached. npm said: ${tail}`, facts)
     default:
       return new ConductorError('install_failed', `npm failed. It said: ${tail || 'nothing'}`, facts)

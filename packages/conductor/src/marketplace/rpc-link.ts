@@ -19,10 +19,14 @@ export class RpcRefusal extends Error {
   readonly code: number | null
 
   constructor(method: string, code: unknown, message: unknown) {
-    super(`It answered ${method} with error ${String(code).slice(0, 20)}: ${String(message).slice(0, 500)}`)
+    super(`It answered ${method} with error ${textOf(code, 20)}: ${textOf(message, 500)}`)
     this.code = typeof code === 'number' ? code : null
   }
 }
+
+/** Not `String(value)`: an object of the server's may have a `toString` that is no function, and that would throw. */
+const textOf = (value: unknown, max: number): string =>
+  (typeof value === 'string' ? value : (JSON.stringify(value) ?? 'nothing')).slice(0, max)
 
 interface Pending {
   method: string
@@ -46,6 +50,15 @@ export function openRpcLink(world: World, upstream: Upstream): RpcLink {
   }
 
   upstream.onFrame(frame => {
+    try {
+      take(frame)
+    } catch (error) {
+      // Called from the server's output: thrown further it would be nobody's to catch, and end the process.
+      end(error instanceof Error ? error : failed('What it said could not be read.'))
+    }
+  })
+
+  function take(frame: Uint8Array): void {
     bytes += frame.length
     if (bytes > bytesMax) return end(failed(`It answered with more than ${bytesMax / 1024 / 1024} MiB.`))
     const read = readFrame(frame)
@@ -62,7 +75,7 @@ export function openRpcLink(world: World, upstream: Upstream): RpcLink {
     if (isObject(result)) asked.resolve(result)
     else if (isObject(error)) asked.reject(new RpcRefusal(asked.method, error['code'], error['message']))
     else asked.reject(failed(`Its answer to ${asked.method} has no result object.`))
-  })
+  }
   // `exited` never rejects: its reason is a value.
   void upstream.exited.then(exit =>
     end(failed(`It ended before it answered (${exit.signal ?? `exit code ${exit.code ?? 'unknown'}`}, ${exit.reason}).`)),
