@@ -60,7 +60,10 @@ export function openRpcLink(world: World, upstream: Upstream): RpcLink {
 
   function take(frame: Uint8Array): void {
     bytes += frame.length
-    if (bytes > bytesMax) return end(failed(`It answered with more than ${bytesMax / 1024 / 1024} MiB.`))
+    if (bytes > bytesMax) {
+      end(failed(`It answered with more than ${bytesMax / 1024 / 1024} MiB.`))
+      return
+    }
     const read = readFrame(frame)
     if (read.kind === 'request') {
       // We declare no capabilities, so a ping is all that a server may ask.

@@ -113,7 +113,7 @@ export class StatelessFace implements Face, ExchangeOwner, Ticking {
     if (this.isEnded) return false
     const { frame, response, capability } = call
     const meta = metaOf(frame)
-    const level = logLevels.indexOf(String(meta[metaKeys.logLevel]))
+    const level = levelOf(meta[metaKeys.logLevel])
     const id = ++this.#lastId
     const pending: Pending = {
       exchange: new Exchange(this, response, 1, false),
@@ -254,7 +254,7 @@ export class StatelessFace implements Face, ExchangeOwner, Ticking {
       if (at !== null) this.#push(pending, frame, editObject(frame.bytes, at, { set: { progressToken: pending.tokenText } }))
     } else if (frame.method === 'notifications/message') {
       // A server of the session era does not say whose request a message is about: the newest that wants it gets it.
-      const level = logLevels.indexOf(String(params?.['level']))
+      const level = levelOf(params?.['level'])
       let newest: Pending | null = null
       for (const pending of this.#pending.values()) if (level >= pending.logLevel && pending.exchange.isLive) newest = pending
       if (newest !== null) this.#push(newest, frame, [])
@@ -312,12 +312,15 @@ function startOfMember(bytes: Uint8Array, at: number, key: string): number | nul
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
+/** Index in `logLevels`, or -1. Not `String(value)`: an object from outside may have a `toString` that is no function. */
+const levelOf = (value: unknown): number => (typeof value === 'string' ? logLevels.indexOf(value) : -1)
+
 /** Why initialize failed: our own reason where the answer is ours, else that the server refused. */
 function refusalOf(frame: Frame): ConductorError {
   const error = frame.message['error'] as { message?: unknown; data?: { code?: unknown } | null }
   const code = error.data?.code
   const known = typeof code === 'string' && Object.hasOwn(errorTable, code) ? (code as ErrorCode) : 'server_refused'
-  return new ConductorError(known, String(error.message).slice(0, 500))
+  return new ConductorError(known, typeof error.message === 'string' ? error.message.slice(0, 500) : 'The server refused.')
 }
 
 const encoder = new TextEncoder()

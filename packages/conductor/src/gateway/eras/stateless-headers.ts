@@ -85,8 +85,10 @@ function wrongParameter(schema: unknown, value: unknown, headers: IncomingHttpHe
     const own = Object.hasOwn(values, key) ? values[key] : undefined
     const name = (property as { 'x-mcp-header'?: unknown } | null)?.['x-mcp-header']
     if (typeof name === 'string') {
-      const expected = own === undefined || own === null ? undefined : String(own)
-      if (decoded(headers[`mcp-param-${name.toLowerCase()}`]) !== expected) return name
+      const given = decoded(headers[`mcp-param-${name.toLowerCase()}`])
+      // An object or array has no form as a header, and its `toString` is the sender's to choose.
+      if (typeof own === 'object' && own !== null) return name
+      if (given !== (own === undefined || own === null ? undefined : String(own))) return name
     }
     const deeper = wrongParameter(property, own, headers, depth + 1)
     if (deeper !== null) return deeper

@@ -238,3 +238,22 @@ test('a capability that is narrower on the next request narrows that request', a
   assert.equal((await answerOf(await call(http.url, 2, 'boom'))).error.data?.['code'], 'capability_insufficient')
   assert.equal(http.stages.upstreams.length, 1)
 })
+
+test('values that cannot become text are answered, before the session is ready as after', async () => {
+  const runnable = fakeRunnable()
+  runnable.release.manifest.tools = [
+    { name: 'echo', inputSchema: { type: 'object', properties: { region: { type: 'string', 'x-mcp-header': 'Region' } } } },
+  ]
+  await using http = await serveFake(fakeStages(undefined, [runnable]))
+  // An own `toString` that is no function makes String() throw; thrown after a promise, that would end the process.
+  const textless = { toString: 1, valueOf: 1 }
+  const meta = { 'io.modelcontextprotocol/logLevel': textless }
+  for (let round = 0; round < 2; round++) {
+    const list = await post(http.url, message(1, 'tools/list', {}, meta), headersFor('tools/list'))
+    assert.ok(Array.isArray((await answerOf(list)).result['tools']))
+    const body = message(2, 'tools/call', { name: 'echo', arguments: { region: textless } })
+    const called = await post(http.url, body, { ...headersFor('tools/call', 'echo'), 'Mcp-Param-Region': 'eu' })
+    assert.equal(called.status, 400)
+    assert.equal((await answerOf(called)).error.code, -32020)
+  }
+})

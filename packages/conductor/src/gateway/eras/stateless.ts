@@ -129,17 +129,17 @@ export function createStatelessEra(edge: Edge): StatelessEra {
       entry = share(call, key, caller, capabilities)
     }
     const { face } = entry
-    entry.ready.then(
-      () => {
+    entry.ready
+      .then(() => {
         if (call.response.destroyed) return
         if (!face.request(call)) refuseClosed(call)
-      },
-      cause => {
+      })
+      // Also for what goes wrong after it was ready: nobody else would answer this request.
+      .catch(cause => {
         const error = cause instanceof ConductorError ? cause : new ConductorError('internal', 'The request failed.', {}, cause)
         if (error.code === 'internal') world.log.error('session.unopened', cause)
         refuse(world, call.response, error, { idText: idTextOf(call.frame) })
-      },
-    )
+      })
   }
 
   function share(call: Post, key: string, caller: string, capabilities: Record<string, unknown>): Shared {
