@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type RunningConductor, startConductor } from '../tests/e2e/support/conductor.ts'
 import { temporaryFolder } from '../tests/e2e/support/temporary-folder.ts'
 import type { Benchmark } from './bench.ts'
-import { Connection } from './harness/connection.ts'
+import { Connections } from './harness/connections.ts'
 import { Histogram } from './harness/histogram.ts'
 import { describeMachine } from './harness/machine.ts'
 import { McpSession } from './harness/mcp-session.ts'
@@ -100,9 +100,10 @@ async function series(conductor: RunningConductor, watch: NoiseWatch, extent: Ex
 async function sample(conductor: RunningConductor, mcpUrl: string, warm: number): Promise<{ startedMs: number; ms: number }> {
   const { token } = await conductor.mint('bench')
   await atRest(conductor, warm)
-  using connection = await Connection.open(new URL(mcpUrl))
-  const { session, startedMs, initializeMs } = await McpSession.open(mcpUrl, token, connection)
-  await session.end(connection)
+  using connections = new Connections(mcpUrl)
+  await connections.prepare()
+  const { session, startedMs, initializeMs } = await McpSession.open(connections, token, '2025-11-25')
+  await session.end()
   return { startedMs, ms: initializeMs }
 }
 

@@ -13,7 +13,7 @@ export interface Pace {
 }
 
 export const fullPace: Pace = { warmUpMs: 1200, quietWindowsWanted: 12, phaseMsMax: 14_000, quietWindowsMin: 4 }
-export const quickPace: Pace = { warmUpMs: 600, quietWindowsWanted: 4, phaseMsMax: 1600, quietWindowsMin: 2 }
+export const quickPace: Pace = { warmUpMs: 500, quietWindowsWanted: 4, phaseMsMax: 1250, quietWindowsMin: 2 }
 
 export interface Phase {
   calls: number

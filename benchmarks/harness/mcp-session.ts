@@ -1,61 +1,56 @@
-import type { Answer, Connection } from './connection.ts'
+import type { Connections } from './connections.ts'
+import { instantMs } from './noise.ts'
 
-const revision = '2025-11-25'
+export type Revision = '2025-11-25' | '2025-06-18'
 
-const initialize = JSON.stringify({
-  jsonrpc: '2.0',
-  id: 0,
-  method: 'initialize',
-  params: { protocolVersion: revision, capabilities: {}, clientInfo: { name: 'maestro-benchmark', version: '1' } },
-})
+const initialize = (revision: Revision): string =>
+  JSON.stringify({
+    jsonrpc: '2.0',
+    id: 0,
+    method: 'initialize',
+    params: { protocolVersion: revision, capabilities: {}, clientInfo: { name: 'maestro-benchmark', version: '1' } },
+  })
 const initialized = JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' })
 
-/** One session of revision 2025-11-25 over any number of connections, for one call in flight each. */
+/** One session of a revision that has sessions. */
 export class McpSession {
-  readonly #url: URL
+  readonly #connections: Connections
   readonly #headers: Record<string, string>
   #id = 0
 
-  private constructor(url: URL, headers: Record<string, string>) {
-    this.#url = url
+  private constructor(connections: Connections, headers: Record<string, string>) {
+    this.#connections = connections
     this.#headers = headers
   }
 
-  /** `initializeMs`: from the first byte of `initialize` to its whole answer, the connection being there already. */
+  /** `initializeMs`: from the first byte of `initialize` to its answer, where a connection was prepared. */
   static async open(
-    address: string,
+    connections: Connections,
     token: string | null,
-    connection: Connection,
+    revision: Revision,
   ): Promise<{ session: McpSession; startedMs: number; initializeMs: number }> {
-    const url = new URL(address)
     const headers: Record<string, string> = {
       accept: 'application/json, text/event-stream',
       'content-type': 'application/json',
       ...(token === null ? {} : { authorization: `Bearer ${token}` }),
     }
-    const startedMs = performance.timeOrigin + performance.now()
-    const answer = await connection.exchange('POST', url.pathname, headers, initialize)
-    const initializeMs = performance.timeOrigin + performance.now() - startedMs
-    expect(answer, '"serverInfo"')
+    const startedMs = instantMs()
+    const answer = await connections.exchange('POST', headers, initialize(revision), '"serverInfo"')
+    const initializeMs = instantMs() - startedMs
     const id = answer.headers.get('mcp-session-id')
     const inSession = { ...headers, 'mcp-protocol-version': revision, ...(id === undefined ? {} : { 'mcp-session-id': id }) }
-    const session = new McpSession(url, inSession)
-    await connection.exchange('POST', url.pathname, inSession, initialized)
-    return { session, startedMs, initializeMs }
+    await connections.exchange('POST', inSession, initialized, '')
+    return { session: new McpSession(connections, inSession), startedMs, initializeMs }
   }
 
-  /** Calls `echo` and checks its answer. */
-  async echo(connection: Connection): Promise<void> {
+  /** Calls `echo`; resolves with its right answer. */
+  async echo(): Promise<void> {
     const id = ++this.#id
     const body = `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"echo","arguments":{"message":"bench ${id}"}}}`
-    expect(await connection.exchange('POST', this.#url.pathname, this.#headers, body), `Echo: bench ${id}`)
+    await this.#connections.exchange('POST', this.#headers, body, `Echo: bench ${id}`)
   }
 
-  async end(connection: Connection): Promise<void> {
-    await connection.exchange('DELETE', this.#url.pathname, this.#headers)
+  async end(): Promise<void> {
+    await this.#connections.exchange('DELETE', this.#headers, '', '')
   }
-}
-
-function expect({ status, body }: Answer, part: string): void {
-  if (status !== 200 || !body.includes(part)) throw new Error(`expected ${part}, got ${status} ${body.toString('utf8', 0, 500)}`)
 }
