@@ -6,6 +6,7 @@ import { digestOf, sealBundle } from './bundle.ts'
 import { checkLock, readLock } from './check-lock.ts'
 import { type PackageFacts, readPackage } from './find-entry.ts'
 import { type Installation, type InstallTools, scriptArgs } from './install-npm.ts'
+import { keepRegistries } from './keep-registries.ts'
 import { openStaging } from './staging.ts'
 
 const installMsMax = 600_000
@@ -43,8 +44,9 @@ export async function installFolder(
   const known = await tools.receipts.recall(receipt)
   if (known) return { bundle: known, name, version, path: source, fetched: false }
 
+  await keepRegistries(staging.folder)
   if (hasDependencies(facts)) await installDependencies(tools, staging.folder, allowScripts, signal)
-  // It configures npm and may hold a token; nothing needs it once everything is installed.
+  // Nothing needs it once everything is installed.
   await rm(join(staging.folder, '.npmrc'), { force: true })
   const bundle = await sealBundle(staging.folder, tools.bundlesFolder)
   await tools.receipts.remember(receipt, bundle)

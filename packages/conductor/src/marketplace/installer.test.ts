@@ -294,6 +294,48 @@ test('a folder gets its dependencies by its lockfile, held to checksums', async 
   await assert.rejects(install(source), { code: 'package_integrity_failed' })
 })
 
+test('the npm configuration of a folder starts no program here and sends no token anywhere', async t => {
+  const { folder, install, registry } = await setUp(t)
+  const source = join(folder, 'evil')
+  await mkdir(source)
+  await writeFile(join(source, 'index.mjs'), '')
+  const mark = join(folder, 'started')
+  await writeFile(join(source, 'git.sh'), `#!/bin/sh\ntouch ${mark}\nexit 1\n`)
+  await chmod(join(source, 'git.sh'), 0o755)
+  await writeFile(join(source, '.npmrc'), `allow-git=all\ngit=${join(source, 'git.sh')}\nregistry=${registry.url}/\${HOME}/\n`)
+  const facts = { name: 'evil', version: '1.0.0', dependencies: { x: 'git+https://127.0.0.1:1/x.git' } }
+  await writeFile(join(source, 'package.json'), JSON.stringify(facts))
+  await assert.rejects(install(source), { code: 'install_failed' })
+  await assert.rejects(stat(mark))
+
+  await writeFile(join(source, 'package.json'), JSON.stringify({ ...facts, dependencies: { helper: '1.0.0' } }))
+  await assert.rejects(install(source), { code: 'package_not_found' })
+  assert.ok(registry.requests.includes('/helper'), 'the registry of the person is asked')
+  assert.ok(!registry.requests.some(path => path.includes(folder)), 'nothing of the environment is in what is asked')
+})
+
+test('a lockfile that fetches from anywhere else than a registry or the folder is refused', async t => {
+  const { folder, install } = await setUp(t)
+  await writeFile(join(folder, 'private.tgz'), 'x')
+  const source = join(folder, 'far')
+  await mkdir(source)
+  await writeFile(join(source, 'index.mjs'), '')
+  const facts = { name: 'far', version: '1.0.0', dependencies: { helper: '1.0.0' } }
+  await writeFile(join(source, 'package.json'), JSON.stringify(facts))
+  const integrity = `sha512-${'A'.repeat(86)}==`
+  for (const entry of [
+    { resolved: 'git+ssh://git@127.0.0.1/x.git#0000000000000000000000000000000000000000', integrity },
+    { resolved: `file:${join(folder, 'private.tgz')}`, integrity },
+    { resolved: 'file:../../../private.tgz', integrity },
+    { resolved: '../../../keys', link: true },
+    { resolved: 7, integrity },
+  ]) {
+    const packages = { '': facts, 'node_modules/helper': { version: '1.0.0', ...entry } }
+    await writeFile(join(source, 'package-lock.json'), JSON.stringify({ name: 'far', lockfileVersion: 3, packages }))
+    await assert.rejects(install(source), { code: 'package_integrity_failed' }, JSON.stringify(entry))
+  }
+})
+
 test('what is no folder, or holds what a bundle may not, is refused', async t => {
   const { folder, install } = await setUp(t)
   await assert.rejects(install(join(folder, 'nowhere')), { code: 'source_invalid' })

@@ -35,6 +35,8 @@ const fixedArgs = [
   '--omit=dev',
   '--include=optional',
   '--include=peer',
+  // A git dependency makes npm run git here, outside every sandbox, and has no checksum to be held to.
+  '--allow-git=none',
 ]
 
 export function pinnedNpm(world: World, environment: Readonly<Record<string, string | undefined>>): Npm {
