@@ -86,7 +86,6 @@ export class Stand {
 }
 
 /** The text as people see it. */
-// biome-ignore lint/performance/useDomNodeTextContent: hidden text is not what people see
 export const seenIn = (locator: Locator): Promise<string> => locator.innerText()
 
 /** What axe finds wrong on the page as it stands, one line per finding. */
