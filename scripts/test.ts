@@ -18,7 +18,7 @@ const suites: Record<string, Suite> = {
     files: ['packages/{contract,logic,conductor,cli,testkit}/src/**/*.test.ts', 'scripts/*.test.ts', 'benchmarks/**/*.test.ts'],
     flags: ['--test-isolation=none'],
   },
-  console: { files: ['packages/console/tests/*.test.ts', 'packages/console/src/**/*.test.ts'], flags: ['--test-concurrency=1'] },
+  console: { files: ['packages/console/tests/*.test.ts', 'packages/console/src/**/*.test.ts'], flags: ['--test-isolation=none'] },
   e2e: { files: ['tests/e2e/**/*.e2e.ts'], flags: ['--test-concurrency=1', '--test-timeout=600000'] },
 }
 

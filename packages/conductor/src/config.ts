@@ -141,3 +141,6 @@ function closest(name: string, known: ReadonlySet<string>): string {
   const near = [...known].find(candidate => candidate.startsWith(name.slice(0, 11)) || name.startsWith(candidate))
   return near ? ` Did you mean ${near}?` : ''
 }
+
+/** What npm inherits from whoever started us: proxy, certificates, registry. The installer keeps what npm needs and drops the rest. */
+export const inheritedEnvironment = (): Readonly<Record<string, string | undefined>> => process.env

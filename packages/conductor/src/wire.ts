@@ -15,11 +15,12 @@ import { createApi } from './api/api.ts'
 import { createOperatorCheck } from './api/auth.ts'
 import { serveConsole } from './api/console.ts'
 import { createHandlers } from './api/handlers.ts'
-import type { Config } from './config.ts'
+import { type Config, inheritedEnvironment } from './config.ts'
 import { createDeployments } from './deployment/deployments.ts'
 import { createGuard } from './gateway/guard.ts'
 import { createGateway } from './gateway/http.ts'
 import { startRemote } from './gateway/remote-upstream.ts'
+import { catchUncaught } from './last-resort.ts'
 import { createFrontDoor, listen } from './listen.ts'
 import { createInstaller } from './marketplace/installer.ts'
 import { createPolicy } from './policy/policy.ts'
@@ -91,11 +92,22 @@ export async function startConductor(config: Config): Promise<RunningConductor> 
   const sinks = [terminalSink(config.logFormat), logs.sink]
   const world = realWorld(createLog(wallClock, sinks))
   const started = new Started()
+  let running: RunningConductor | null = null
+  const giveUp = async () => {
+    await running?.stop('uncaught errors')
+    process.exit(1)
+  }
   try {
     // Before anything else touches the data folder, the log file included.
     started.add('lock', await lockDataFolder(config.data, world), lock => lock.release())
     sinks.push(started.add('log', fileSink(join(config.data, 'logs/conductor.ndjson')), sink => sink.close()))
-    return await start(config, { world, logs, started })
+    started.add(
+      'last resort',
+      catchUncaught(world, () => void giveUp()),
+      remove => remove(),
+    )
+    running = await start(config, { world, logs, started })
+    return running
   } catch (error) {
     await started.endAll((name, cause) => world.log.error('stop.failed', cause, { part: name }))
     throw error
@@ -110,8 +122,17 @@ async function start(
   const inData = (path: string) => join(config.data, path)
   await mkdir(inData('keys'), { recursive: true, mode: 0o700 })
 
-  const store = started.add('store', await openStore({ config, world, dataFolder: config.data }), open => open.close())
-  const driver = started.add('sandboxes', await chooseDriver(config, world), chosen => chosen.close())
+  // Side by side, since neither needs the other; both are waited for, so that a failure of one leaves nothing of the other.
+  const [storeStart, driverStart] = await Promise.allSettled([
+    openStore({ config, world, dataFolder: config.data }),
+    chooseDriver(config, world),
+  ])
+  if (storeStart.status === 'fulfilled') started.add('store', storeStart.value, open => open.close())
+  if (driverStart.status === 'fulfilled') started.add('sandboxes', driverStart.value, chosen => chosen.close())
+  if (storeStart.status === 'rejected') throw storeStart.reason
+  if (driverStart.status === 'rejected') throw driverStart.reason
+  const store = storeStart.value
+  const driver = driverStart.value
   const recorder = createRecorder({ folder: inData('recordings'), world, version })
   const mended = await recorder.recover()
   const lost = await store.closeOpenSessions('crash', startedAt)
@@ -162,6 +183,7 @@ async function start(
       driver,
       startRemote: url => startRemote(url, world),
       recordingPathOf: session => recorder.pathOf(session),
+      environment: inheritedEnvironment(),
     }),
     open => open.close(),
   )

@@ -1,10 +1,8 @@
 import { join } from 'node:path'
 import { invariant } from '@maestro/contract'
-import type { Config } from '../config.ts'
+import { type Config, sandboxLimits } from '../config.ts'
 import type { Runnable } from '../session/stages.ts'
 import type { DeploymentRow } from '../store/store.ts'
-
-const MiB = 1024 * 1024
 
 /** What running this deployment takes. `env` comes with its secrets already put in. */
 export function runnableOf(row: DeploymentRow, env: Record<string, string>, config: Config): Runnable {
@@ -16,13 +14,7 @@ export function runnableOf(row: DeploymentRow, env: Record<string, string>, conf
     runs: runsOf(row, config),
     env,
     egress: row.egress,
-    limits: {
-      memoryBytesMax: config.memoryMiBMax * MiB,
-      pidsMax: config.pidsMax,
-      cpusMax: 1,
-      diskBytesMax: config.diskMiBMax * MiB,
-      lineBytesMax: config.frameBytesMax,
-    },
+    limits: sandboxLimits(config),
   }
 }
 

@@ -63,7 +63,7 @@ export interface InstallerParts {
   /** Where a session's recording is. Without it recorded sessions are refused. */
   recordingPathOf?: (session: SessionId) => string
   /** What npm may find its configuration in. */
-  environment?: Readonly<Record<string, string | undefined>>
+  environment: Readonly<Record<string, string | undefined>>
 }
 
 type Draft = Omit<ReleaseRow, 'id' | 'tenant' | 'createdAt' | 'manifest'>
@@ -72,7 +72,7 @@ export function createInstaller(parts: InstallerParts): Installer {
   const { world, store, dataFolder } = parts
   const bundlesFolder = join(dataFolder, 'bundles')
   const tools: InstallTools = {
-    npm: pinnedNpm(world, parts.environment ?? process.env),
+    npm: pinnedNpm(world, parts.environment),
     receipts: receiptsIn(bundlesFolder),
     dataFolder,
     bundlesFolder,

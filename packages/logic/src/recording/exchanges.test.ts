@@ -228,3 +228,26 @@ function textOf(value: unknown): string {
     return '{"circular'
   }
 }
+
+test('an error whose message is an object is an error without words, not a failure of the reader', () => {
+  const hostile: Step = ['out', { id: 1, error: { code: 'x', message: { toString: null } } }]
+  const [row] = exchangesOf(recordingOf([call(1), hostile]))
+  assert.equal(row?.state, 'error')
+})
+
+test('whatever JSON a frame holds, the timeline can be read', () => {
+  const anyFrame = fc.record({
+    id: fc.oneof(fc.integer(), fc.string(), fc.jsonValue()),
+    method: fc.option(fc.oneof(fc.constantFrom('tools/call', 'notifications/progress', 'initialize'), fc.jsonValue()), {
+      nil: undefined,
+    }),
+    params: fc.option(fc.jsonValue(), { nil: undefined }),
+    result: fc.option(fc.jsonValue(), { nil: undefined }),
+    error: fc.option(fc.oneof(fc.jsonValue(), fc.record({ code: fc.jsonValue(), message: fc.jsonValue() })), { nil: undefined }),
+  })
+  const steps = fc.array(fc.tuple(fc.constantFrom('in' as const, 'out' as const), anyFrame), { maxLength: 20 })
+  fc.assert(
+    fc.property(steps, frames => exchangesOf(recordingOf(frames as Step[])).length >= 0),
+    { seed },
+  )
+})

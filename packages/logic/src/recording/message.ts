@@ -33,7 +33,10 @@ function messageOf(json: unknown): Message | null {
     id: isId(id) ? id : null,
     result,
     error: isObject(error)
-      ? { code: typeof error['code'] === 'number' ? error['code'] : null, message: String(error['message'] ?? '') }
+      ? {
+          code: typeof error['code'] === 'number' ? error['code'] : null,
+          message: typeof error['message'] === 'string' ? error['message'] : '',
+        }
       : null,
   }
 }
