@@ -214,7 +214,7 @@ export const LogEntry = Type.Object(
   },
   { additionalProperties: true },
 )
-export type LogEntry = Static<typeof LogEntry>
+export type LogEntry = Static<typeof LogEntry> & Record<string, unknown>
 
 export const ChangeEvent = Type.Object({
   kind: Type.Union([Type.Literal('session'), Type.Literal('deployment'), Type.Literal('pool'), Type.Literal('replay')]),
