@@ -67,6 +67,22 @@ test('a sealed tape holds every frame and event in order, is private, and names 
   assert.deepEqual(recorder.view(), { tapesOpen: 0, bytesPending: 0, bytesWritten: statSync(path).size, tapesFailed: 0 })
 })
 
+test('an event with texts of any length leaves a tape that can be read to its end', async t => {
+  const recorder = recorderIn(folderFor(t))
+  const session = newSession()
+  const tape = recorder.open(headerFor(session))
+  const long = '\u0001'.repeat(4 * 1024 * 1024)
+  tape.event({ name: 'server.stderr', text: long })
+  tape.event({ name: 'client.gone', request: long })
+  tape.event({ name: 'policy.denied', code: long, method: long, tool: long })
+  tape.event({ name: 'egress', host: long, port: 1, outcome: 'denied' })
+  await tape.seal('client')
+  const recording = readRecording(readFileSync(recorder.pathOf(session)))
+  assert.equal(recording.damage, null)
+  assert.equal(recording.complete, true)
+  assert.equal(recording.records.length, 5)
+})
+
 test('sealing twice is sealing once, and what comes after is not recorded', async t => {
   const recorder = recorderIn(folderFor(t))
   const session = newSession()

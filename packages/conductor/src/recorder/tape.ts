@@ -219,10 +219,12 @@ export function openTape({ fd, ready, header, world, flusher, onClosed }: TapeOp
   }
 }
 
-/** An event’s text is for people to read; a reader refuses one beyond `jsonBytesMax`, so a longer one is cut. */
+/** An event’s texts are for people to read; a reader refuses an event beyond `jsonBytesMax`, so longer ones are cut. */
 function encodeEvent(event: TapeEvent): Uint8Array {
   const bytes = utf8.encode(JSON.stringify(event))
-  if (bytes.length <= jsonBytesMax || !('text' in event)) return bytes
-  // A character takes at most six bytes as escaped JSON.
-  return utf8.encode(JSON.stringify({ ...event, text: event.text.slice(0, Math.floor(jsonBytesMax / 8)) }))
+  if (bytes.length <= jsonBytesMax) return bytes
+  // A character takes at most six bytes as escaped JSON, and no event has more than three texts.
+  const charsMax = Math.floor(jsonBytesMax / 24)
+  const cut = (_key: string, value: unknown) => (typeof value === 'string' ? value.slice(0, charsMax) : value)
+  return utf8.encode(JSON.stringify(event, cut))
 }

@@ -80,6 +80,8 @@ const queueBytesLow = 256 * 1024
 /** Unread bytes, in frames of the largest size, at which the session is given up. */
 const queueFramesMax = 8
 const saveEveryMs = 1000
+/** So much of a refused method and tool goes on the tape. */
+const deniedCharsMax = 256
 
 /**
  * The way of a session, top to bottom: authorise, lease, tape, then pump both ways until an end.
@@ -224,7 +226,9 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
     }
     if (denial !== null) {
       row.errors++
-      tape.event({ name: 'policy.denied', code: denial.code, method, tool })
+      // The frame itself is not on the tape, so this is all a client can make it grow by for nothing.
+      const [said, named] = [method.slice(0, deniedCharsMax), tool?.slice(0, deniedCharsMax) ?? null]
+      tape.event({ name: 'policy.denied', code: denial.code, method: said, tool: named })
       saveSoon()
     }
     return denial
