@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type ConductorError, errorTable, makeId, rpcErrorOf } from '@maestro/contract'
 import { writeError } from '@maestro/logic'
 import type { World } from '../world.ts'
@@ -30,17 +30,25 @@ export function refuse(world: World, response: ServerResponse, error: ConductorE
   const headers = [...(refusal.headers ?? [])]
   if (status === 401) headers.push('WWW-Authenticate', challengeOf(error))
   if (status === 503 || status === 429) headers.push('Retry-After', String(retryAfterSeconds(error)))
-  // What is left of an unread body is not worth reading, but a short one is cheaper than a new connection.
-  if (!response.req.complete && !(Number(response.req.headers['content-length'] ?? Infinity) <= unreadBytesMax)) {
-    headers.push('Connection', 'close')
-  }
+  if (!response.req.complete) readOut(world, response.req)
   if (errorTable[error.code].retry === 'same' || status >= 500) {
     world.log.warn('gateway.refused', { requestId, code: error.code, message: error.message })
   }
   answerJson(response, refusal.status ?? status, body, headers)
 }
 
-const unreadBytesMax = 64 * 1024
+/** How long a refused body may go on coming, ms. */
+const unreadMsMax = 2_000
+
+/**
+ * Reads what is left of a refused body into nothing. To close at once would reset the connection under the answer, and a
+ * client that is still sending would see a broken pipe instead of the reason.
+ */
+function readOut(world: World, request: IncomingMessage): void {
+  request.resume()
+  const cancel = world.after(unreadMsMax, () => request.destroy())
+  request.once('close', cancel)
+}
 
 /** RFC 6750 section 3. Without a token there is nothing to call an error. */
 const challengeOf = (error: ConductorError): string =>
