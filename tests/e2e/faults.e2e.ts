@@ -170,6 +170,13 @@ describe('a server that misbehaves harms its own session only', () => {
     })
   }
 
+  // First of those that start: a release keeps what its first run showed, whatever arguments came later.
+  test('exit-on-ping: it is served all the same', async () => {
+    const session = await deployed('exit-on-ping')
+    assert.equal(textOf(await session.call('behave')), 'behaved')
+    await session.end()
+  })
+
   test('crash-on-call: the call fails with what it last said, the session is over', async () => {
     const session = await deployed('crash-on-call')
     const answer = await session.call('misbehave')
@@ -284,12 +291,6 @@ describe('a server that misbehaves harms its own session only', () => {
     assert.equal(codeOf(answer), 'sandbox_limit_reached')
     assert.equal((await closed('huge-frame')).closeReason, 'sandbox_limit_reached')
     await othersAreServed()
-  })
-
-  test('exit-on-ping: it is served all the same', async () => {
-    const session = await deployed('exit-on-ping')
-    assert.equal(textOf(await session.call('behave')), 'behaved')
-    await session.end()
   })
 
   test('ignore-sigterm: it goes with its session all the same', async () => {
