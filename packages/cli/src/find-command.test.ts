@@ -3,7 +3,7 @@ import test from 'node:test'
 import { globalFlags } from './command.ts'
 import { entries } from './commands.ts'
 import { didYouMean, distanceBetween } from './did-you-mean.ts'
-import { findCommand } from './find-command.ts'
+import { findCommand, globalsLast } from './find-command.ts'
 import { explain, overview, usage } from './help.ts'
 
 const hintFor = (...words: string[]) => {
@@ -51,4 +51,18 @@ test('every command is what the list says it is, explains itself, and takes no f
     for (const line of text.split('\n')) assert.ok(line.length <= 160, `a long line in the help of ${entry.name}: ${line}`)
     assert.ok(overview(entries, []).includes(entry.summary))
   }
+})
+
+test('flags that every command knows may come first', () => {
+  assert.deepEqual(globalsLast(['--data', 'd', '--debug', 'session', 'show', 'x']), [
+    'session',
+    'show',
+    'x',
+    '--data',
+    'd',
+    '--debug',
+  ])
+  assert.deepEqual(globalsLast(['--data=d', 'stop']), ['stop', '--data=d'])
+  assert.deepEqual(globalsLast(['--help']), ['--help'])
+  assert.deepEqual(globalsLast(['call', 'a', 'b', '--data', 'd']), ['call', 'a', 'b', '--data', 'd'])
 })

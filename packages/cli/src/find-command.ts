@@ -29,3 +29,14 @@ export function findCommand(words: readonly string[], known: readonly Entry[] = 
     near ? `Did you mean \`maestro ${near}\`?` : 'See `maestro help`.',
   )
 }
+
+/** `maestro --data x stop` is `maestro stop --data x`: the flags every command knows may come first. */
+export function globalsLast(words: readonly string[]): string[] {
+  let count = 0
+  for (let word = words[0]; word?.startsWith('--'); word = words[count]) {
+    if (word === '--data') count += 2
+    else if (word === '--debug' || word.startsWith('--data=')) count += 1
+    else break
+  }
+  return [...words.slice(count), ...words.slice(0, count)]
+}

@@ -1,14 +1,15 @@
 import type { Command } from './command.ts'
 import { entries } from './commands.ts'
 import type { Context } from './context.ts'
-import { findCommand } from './find-command.ts'
+import { findCommand, globalsLast } from './find-command.ts'
 import { createOut } from './out.ts'
 import { parseInput } from './parse-input.ts'
 
 const interrupted = 130
 
 /** Runs one command line and resolves with its exit code. Never throws: what goes wrong is told on standard error. */
-export async function runCommandLine(words: readonly string[]): Promise<number> {
+export async function runCommandLine(given: readonly string[]): Promise<number> {
+  const words = globalsLast(given)
   const stop = new AbortController()
   process.once('SIGINT', () => stop.abort(new Error('interrupted')))
   const out = createOut(process.stdout, process.stderr)
