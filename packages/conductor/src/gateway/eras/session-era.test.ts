@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { fakeStages, until } from '../../session/fake-stages.ts'
+import { fakeCapability, fakeStages, until } from '../../session/fake-stages.ts'
 import { allEvents, eventsOf, initialize, initializeMessage, nextMessage, post, rpcHeaders, serveFake } from '../fake-http.ts'
 
 const call = (id: number | string, name: string, meta?: object) => ({
@@ -235,6 +235,22 @@ test('a scoped token sees its tools and the rest of the answer untouched; the ta
     ['echo'],
   )
   assert.equal(http.stages.tapes[1]?.frames.at(-1)?.text, whole)
+})
+
+test('a session is closed to a token of its holder for other tools, and open to one renewed', async () => {
+  await using http = await serveFake()
+  const renewed = fakeCapability({ tools: new Set(['echo']) })
+  http.stages.policy.verify = async token =>
+    token === 'renewed' ? renewed : token === 'scoped' ? { ...renewed } : fakeCapability()
+  const wide = await initialize(http.url, 'all')
+  await (await post(http.url, call(1, 'echo'), wide)).text()
+  const as = (token: string, session: Record<string, string>) => ({ ...session, Authorization: `Bearer ${token}` })
+  const resume = { headers: { ...as('scoped', wide), 'Last-Event-ID': '1-0' } }
+  assert.equal((await globalThis.fetch(http.url, resume)).status, 404)
+  assert.equal((await post(http.url, call(2, 'echo'), as('scoped', wide))).status, 404)
+  const narrow = await initialize(http.url, 'scoped')
+  assert.equal((await post(http.url, call(3, 'echo'), as('all', narrow))).status, 404)
+  assert.equal((await post(http.url, call(4, 'echo'), as('renewed', narrow))).status, 200)
 })
 
 test('batches are split and their answers joined in 2025-03-26, and refused later', async () => {

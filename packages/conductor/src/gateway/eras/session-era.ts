@@ -1,6 +1,7 @@
 import { ConductorError, rpcErrorOf, type SessionId, type SessionRevision, sessionRevisions } from '@maestro/contract'
 import { type Frame, idTextOf, readFrame, splitBatch, writeError } from '@maestro/logic'
 import { openSession, type Session } from '../../session/session.ts'
+import type { Capability } from '../../session/stages.ts'
 import { refuse } from '../answer.ts'
 import type { Call, Edge, Post } from '../gateway.ts'
 import { idOfSessionKey, isSameKey, secretBytes, writeSessionKey } from '../session-key.ts'
@@ -135,11 +136,23 @@ export function createSessionEra(edge: Edge): SessionEra {
       entry !== undefined &&
       !entry.session.isOver &&
       isSameKey(entry.key, key) &&
-      entry.call.capability.tenant === call.capability.tenant &&
-      entry.call.capability.subject === call.capability.subject &&
+      isSameHolder(entry.call.capability, call.capability) &&
       entry.call.runnable.deployment === call.runnable.deployment
     return isOurs ? entry : new ConductorError('session_not_found', 'There is no such session here.')
   }
+}
+
+/**
+ * Whether the tokens are of one holder with the same rights. Fewer tools are not enough: what the session's streams carry,
+ * and give again to whoever resumes them, are answers that were allowed to the token they were asked with.
+ */
+function isSameHolder(a: Capability, b: Capability): boolean {
+  return a.tenant === b.tenant && a.subject === b.subject && isSameTools(a.tools, b.tools)
+}
+
+function isSameTools(a: Capability['tools'], b: Capability['tools']): boolean {
+  if (a === '*' || b === '*') return a === b
+  return a.size === b.size && [...a].every(tool => b.has(tool))
 }
 
 const draining = () => new ConductorError('conductor_draining', 'Nothing new is begun: Conductor is shutting down.')
