@@ -2,6 +2,7 @@ import { command, jsonFlag } from '../command.ts'
 import { localSource } from '../local-source.ts'
 import { parseEnv } from '../parse-env.ts'
 import { withProgress } from '../progress.ts'
+import { oneLine } from '../visible.ts'
 
 export default command({
   name: 'deploy',
@@ -50,11 +51,10 @@ export default command({
     if (flags.json !== undefined) return void out.json({ deployment, installed, changed })
     const { name, release, mcpUrl } = deployment
     const what = changed ? (installed ? 'installed and deployed' : 'deployed; it was installed already') : 'unchanged'
-    out.line(`${out.style('bold', name)}  ${release.name}@${release.version}  ${what}`)
+    out.line(`${out.style('bold', name)}  ${oneLine(`${release.name}@${release.version}`)}  ${what}`)
     out.line(`  URL    ${mcpUrl}`)
-    out.line(
-      `  tools  ${release.manifest.tools.length === 0 ? 'none' : release.manifest.tools.map(tool => tool.name).join(', ')}`,
-    )
+    const tools = release.manifest.tools.map(tool => oneLine(tool.name, 64)).join(', ')
+    out.line(`  tools  ${tools || 'none'}`)
     out.note(`Next: maestro tools ${name}, maestro call ${name} <tool>, or maestro token ${name}`)
   },
 })

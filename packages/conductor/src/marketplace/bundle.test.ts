@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmod, mkdir, mkdtemp, readdir, readlink, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -49,6 +49,7 @@ test('sealing twice keeps one bundle', async t => {
   const bundle = await sealBundle(first.staged, first.bundles)
   assert.deepEqual(await sealBundle(second.staged, first.bundles), bundle)
   assert.deepEqual(await readdir(first.bundles), [bundle.name])
+  assert.equal((await stat(first.bundles)).mode & 0o777, 0o700, 'what is deployed is nobody else’s business')
   assert.ok(await verifyBundle(bundle.folder, bundle.digest))
 })
 

@@ -37,7 +37,7 @@ export async function sealBundle(staged: string, bundlesFolder: string): Promise
   const digest = await digestOf(staged)
   const name = bundleName(digest)
   const folder = join(bundlesFolder, name)
-  await mkdir(bundlesFolder, { recursive: true })
+  await makeBundlesFolder(bundlesFolder)
   await makeReadable(staged)
   try {
     await rename(staged, folder)
@@ -48,6 +48,12 @@ export async function sealBundle(staged: string, bundlesFolder: string): Promise
     await rm(staged, { recursive: true, force: true })
   }
   return { digest, name, folder }
+}
+
+/** What is deployed may be private, and the data folder of a root Conductor can be passed through by everybody. */
+async function makeBundlesFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await chmod(folder, 0o700)
 }
 
 /** Whether the files on disk still are the ones the digest names. */

@@ -5,7 +5,7 @@ const stagingIn = (dataFolder: string) => join(dataFolder, 'staging')
 
 /** A folder of its own for one installation, on the same file system as the bundles; gone when disposed, sealed or not. */
 export async function openStaging(dataFolder: string): Promise<{ folder: string } & AsyncDisposable> {
-  await mkdir(stagingIn(dataFolder), { recursive: true })
+  await mkdir(stagingIn(dataFolder), { recursive: true, mode: 0o700 })
   const folder = await mkdtemp(join(stagingIn(dataFolder), 'install-'))
   return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true, maxRetries: 3 }) }
 }

@@ -318,6 +318,10 @@ function describeIsolation(
       }),
     ))
 
+  it('takes no option from inside a value of the environment', async () => {
+    await assert.rejects(start({ env: { KEY: 'a\0--bind\0/\0/tmp' } }), { code: 'sandbox_start_failed' })
+  })
+
   it('is nobody: no capability, no way to become more', () =>
     withSpecimen(async specimen => {
       const status = await specimen.ask<string>('return require("node:fs").readFileSync("/proc/self/status", "utf8")')

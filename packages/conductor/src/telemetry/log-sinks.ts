@@ -16,9 +16,21 @@ export function textOf({ at, level, event, ...facts }: LogEntry): string {
   // biome-ignore lint/style/noRestrictedGlobals: formats an instant that was read through World.
   const time = new Date(at).toISOString().slice(11, 23)
   const rest = Object.entries(facts)
-    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .map(([name, value]) => `${name}=${shown(typeof value === 'string' ? value : (JSON.stringify(value) ?? ''))}`)
     .join(' ')
   return `${styleText('dim', time)} ${styleText(colour, event.padEnd(24))} ${rest}`
+}
+
+/**
+ * Text from outside, such as a server's last words, made safe for a terminal: what would move the cursor, change colours or hide
+ * itself is shown instead of done. Further lines are indented, so that none can be taken for an entry of its own.
+ */
+function shown(text: string): string {
+  return text
+    .replace(/[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, character => {
+      return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+    })
+    .replaceAll('\n', '\n    ')
 }
 
 const fileBytesMax = 32 * 1024 * 1024

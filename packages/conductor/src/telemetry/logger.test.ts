@@ -73,3 +73,14 @@ test('text for a terminal has time, event and facts on one line', () => {
   const line = textOf({ at: 0, level: 'warn', event: 'pool.low', warm: 0, name: 'everything' })
   assert.match(line, /00:00:00\.000.*pool\.low.*warm=0 name=everything/)
 })
+
+test('what a server said cannot act on the terminal its log is read on', () => {
+  const text = textOf({
+    at: 1,
+    level: 'warn',
+    event: 'pool.start_failed',
+    why: '\x1b]0;title\x07\x1b[2J\x9b31m\u202efdp\nready  forged',
+  } as LogEntry)
+  const fact = text.slice(text.indexOf('why='))
+  assert.equal(fact, 'why=\\u001b]0;title\\u0007\\u001b[2J\\u009b31m\\u202efdp\n    ready  forged')
+})

@@ -180,6 +180,12 @@ export class BubblewrapDriver implements SandboxDriver {
     cgroup: Cgroup | null,
     egress: EgressProxy | null,
   ): Promise<ProcessTree> {
+    // Options are told apart by NUL: one inside a value, of a secret for instance, would begin an option of its own.
+    if (options.some(option => option.includes('\0'))) {
+      throw new ConductorError('sandbox_start_failed', `an environment value of ${spec.id} holds a NUL character`, {
+        sandbox: spec.id,
+      })
+    }
     const command = [
       'bwrap',
       '--seccomp',
