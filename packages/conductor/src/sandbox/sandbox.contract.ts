@@ -165,6 +165,19 @@ export function sandboxContract(subject: ContractSubject): void {
         await until('the rest', () => specimen.frames.length === 50_001)
       }))
 
+    it('reads of a server that floods standard output so much in a second and no more', () =>
+      withSpecimen(async specimen => {
+        const code =
+          'const lines = ("{}" + String.fromCharCode(10)).repeat(2000); const go = () => { while (process.stdout.write(lines)); process.stdout.once("drain", go) }; setImmediate(go)'
+        await specimen.ask(code)
+        await until('the flood', () => specimen.frames.length > 10_000)
+        const before = specimen.frames.length
+        const beganMs = performance.now()
+        await new Promise(done => setTimeout(done, 1000))
+        const perSecond = (specimen.frames.length - before) / ((performance.now() - beganMs) / 1000)
+        assert.ok(perSecond > 10_000 && perSecond < 90_000, `${Math.round(perSecond)} frames in a second`)
+      }))
+
     it('is not held up by a flood of standard error', () =>
       withSpecimen(async specimen => {
         await specimen.ask(

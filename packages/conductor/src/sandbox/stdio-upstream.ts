@@ -41,6 +41,15 @@ const pendingBytesMax = 8 * 1024 * 1024
 const earlyBytesMax = 1024 * 1024
 const earlyEventsMax = 256
 
+/**
+ * Output beyond these rates waits: a server that floods costs the other sessions, whose frames go through the same thread, a bounded
+ * share of it. No server that answers somebody comes near: 50,000 messages or 80 MB in a second.
+ */
+const outputLinesPerMs = 50
+const outputBytesPerMs = 80_000
+/** So far ahead of the rates a burst may run. */
+const outputBurstMs = 100
+
 const openBrace = 0x7b
 const openBracket = 0x5b
 const newline = 0x0a
@@ -66,6 +75,11 @@ export class StdioUpstream implements Upstream {
   #earlyBytes = 0
   #earlyEvents: TapeEvent[] = []
   #paused = false
+  /** Takes back the reading on after a throttle; null where there is none. */
+  #cancelThrottle: (() => void) | null = null
+  /** When what was read so far would have come at the highest rate. */
+  #outputDueMs = 0
+  #lines = 0
   #garbledLines = 0
   #garbledBytes = 0
   /** Why we ended it; null while nobody did. */
@@ -117,7 +131,7 @@ export class StdioUpstream implements Upstream {
     this.#earlyFrames = []
     this.#earlyBytes = 0
     for (const frame of early) listener(frame)
-    if (!this.#paused) this.#tree.stdout.resume()
+    this.#readOn()
   }
 
   onEvent(listener: (event: TapeEvent) => void): void {
@@ -134,7 +148,7 @@ export class StdioUpstream implements Upstream {
 
   resume(): void {
     this.#paused = false
-    this.#tree.stdout.resume()
+    this.#readOn()
   }
 
   close(): Promise<void> {
@@ -151,6 +165,8 @@ export class StdioUpstream implements Upstream {
     this.#ending ??= 'closed'
     const ended = new AbortController()
     const gone = this.#tree.gone.then(() => ended.abort())
+    this.#cancelThrottle?.()
+    this.#cancelThrottle = null
     // Reading on, into nothing: a server that waits to write would not see that its input ended.
     this.#tree.stdout.resume()
     this.#tree.stdin.end()
@@ -214,10 +230,30 @@ export class StdioUpstream implements Upstream {
   #takeOutput(chunk: Buffer): void {
     if (this.#ending) return
     if (!this.#splitter.push(chunk)) this.#end('sandbox_limit_reached')
+    this.#throttle(chunk.length)
+  }
+
+  #throttle(bytes: number): void {
+    const nowMs = this.#world.monotonicMs()
+    this.#outputDueMs = Math.max(this.#outputDueMs, nowMs) + Math.max(this.#lines / outputLinesPerMs, bytes / outputBytesPerMs)
+    this.#lines = 0
+    const aheadMs = this.#outputDueMs - nowMs
+    if (aheadMs < outputBurstMs || this.#cancelThrottle || this.#treeGone) return
+    this.#tree.stdout.pause()
+    this.#cancelThrottle = this.#world.after(aheadMs, () => {
+      this.#cancelThrottle = null
+      this.#readOn()
+    })
+  }
+
+  #readOn(): void {
+    const isFull = this.#frameListener === null && this.#earlyBytes > earlyBytesMax
+    if (!this.#paused && !this.#cancelThrottle && !isFull) this.#tree.stdout.resume()
   }
 
   #takeLine(line: Buffer): void {
     if (this.#ending) return
+    this.#lines++
     const first = line[firstVisible(line)]
     if (first !== openBrace && first !== openBracket) this.#takeGarbled(line)
     else if (this.#frameListener) this.#frameListener(line)
