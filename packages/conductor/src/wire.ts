@@ -1,4 +1,5 @@
 /** The composition root: settings in, a running machine out. The only file that knows which part stands behind a port. */
+import { createHmac } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
@@ -184,6 +185,7 @@ async function start(
       startRemote: url => startRemote(url, world),
       recordingPathOf: session => recorder.pathOf(session),
       environment: inheritedEnvironment(),
+      keyedDigest: text => createHmac('sha256', operator.text).update(text).digest('hex'),
     }),
     open => open.close(),
   )

@@ -43,6 +43,8 @@ export function createApi(handlers: Handlers, { server, requireOperator, checkOr
     genReqId: () => `req_${randomUUID().replaceAll('-', '').slice(0, 20)}`,
     bodyLimit: 1024 * 1024,
     forceCloseConnections: true,
+    // A request during shutdown is answered by its handler, or by a problem; not in Fastify's own words.
+    return503OnClosing: false,
     ajv: { customOptions: { removeAdditional: false, allErrors: false } },
   })
   api.addHook('onRequest', async (request, reply) => {

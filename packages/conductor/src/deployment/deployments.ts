@@ -131,7 +131,11 @@ export function createDeployments(parts: Parts): Deployments {
     return row
   }
 
-  const view = ({ tenant, release: { tenant: owner, bundle, entry, ...release }, ...row }: DeploymentRow): Deployment => ({
+  const view = ({
+    tenant,
+    release: { tenant: owner, bundle, entry, ranWith, ...release },
+    ...row
+  }: DeploymentRow): Deployment => ({
     ...row,
     release,
     mcpUrl: parts.mcpUrlOf(row.name),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,6 +33,7 @@ async function setUp(t: TestContext, more: Partial<InstallerParts> = {}) {
     dataFolder,
     store,
     driver,
+    keyedDigest: text => createHash('sha256').update(`test ${text}`).digest('hex'),
     ...more,
     environment: {
       PATH: process.env['PATH'],
@@ -347,6 +349,27 @@ test('what is no folder, or holds what a bundle may not, is refused', async t =>
   // Relative to staging it may point anywhere, and what it points to here is not part of the folder.
   await symlink(join(folder, 'outside'), join(source, 'absolute'))
   await assert.rejects(install(source), { code: 'package_integrity_failed' })
+})
+
+test('the same files with other arguments or environment are run anew, since they may offer other tools; the bundle stays', async t => {
+  const { folder, install } = await setUp(t)
+  const source = join(folder, 'moody')
+  await mkdir(source)
+  await writeFile(join(source, 'index.js'), plainServer)
+  const first = await install(source, { args: ['a'], env: { MODE: 'x' } })
+  const again = await install(source, { args: ['a'], env: { MODE: 'x' } })
+  assert.deepEqual([again.installed, again.release.id], [false, first.release.id])
+  for (const other of [
+    { args: ['b'], env: { MODE: 'x' } },
+    { args: ['a'], env: { MODE: 'y' } },
+    { args: ['a'], env: { MODE: 'x' }, egress: ['example.com'] },
+  ]) {
+    const { release, installed } = await install(source, other)
+    assert.equal(installed, true)
+    assert.notEqual(release.id, first.release.id)
+    assert.equal(release.bundle, first.release.bundle)
+    assert.ok(!JSON.stringify(release).includes('MODE'))
+  }
 })
 
 test('a remote server is asked anew each time, and is a new release only where it says something new', async t => {

@@ -62,6 +62,8 @@ export interface InstallerParts {
   startRemote?: (runnable: Runnable) => Upstream | Promise<Upstream>
   /** Where a session's recording is. Without it recorded sessions are refused. */
   recordingPathOf?: (session: SessionId) => string
+  /** Digest under a key of this install: what it is made of cannot be guessed from it. */
+  keyedDigest(text: string): string
   /** What npm may find its configuration in. */
   environment: Readonly<Record<string, string | undefined>>
 }
@@ -78,6 +80,8 @@ export function createInstaller(parts: InstallerParts): Installer {
     bundlesFolder,
   }
   const closing = new AbortController()
+  const ranWith = ({ args, env, egress }: InstallRequest) =>
+    parts.keyedDigest(JSON.stringify([args, Object.entries(env).sort(), [...egress].sort()]))
   const running = new Map<string, Promise<unknown>>()
 
   /** Two requests for one server must not install it twice, nor make two releases of it. */
@@ -153,6 +157,7 @@ export function createInstaller(parts: InstallerParts): Installer {
         digest: bundle.digest,
         bundle: bundle.name,
         entry,
+        ranWith: ranWith(request),
       },
       request,
     )
@@ -163,7 +168,15 @@ export function createInstaller(parts: InstallerParts): Installer {
     const facts = await readPackage(bundle.folder).catch(() => ({}))
     const entry = await entryOf(bundle.folder, '', facts, request.bin, folderEntries)
     return installBundle(
-      { name, version, source: { kind: 'folder', path }, digest: bundle.digest, bundle: bundle.name, entry },
+      {
+        name,
+        version,
+        source: { kind: 'folder', path },
+        digest: bundle.digest,
+        bundle: bundle.name,
+        entry,
+        ranWith: ranWith(request),
+      },
       request,
     )
   }
@@ -187,6 +200,7 @@ export function createInstaller(parts: InstallerParts): Installer {
       digest: digestOfText(url),
       bundle: null,
       entry: null,
+      ranWith: '',
     }
     const known = await store.findReleaseByVersion(localTenant, 'remote', draft.name, draft.version, draft.digest)
     if (known && saysTheSame(known.manifest, manifest)) return { release: known, installed: false }
@@ -204,6 +218,7 @@ export function createInstaller(parts: InstallerParts): Installer {
       digest: digestOfText(session),
       bundle: null,
       entry: null,
+      ranWith: '',
     }
     const manifest = recordedManifest(recording)
     const known = await store.findReleaseByVersion(localTenant, 'recording', draft.name, draft.version, draft.digest)
@@ -301,10 +316,13 @@ async function entryOf(
 /** The release of these very files that starts with this very program. */
 async function findBundle(store: Store, draft: Draft): Promise<ReleaseRow | null> {
   const isSame = (row: ReleaseRow) =>
-    row.digest === draft.digest && row.entry === draft.entry && isDeepStrictEqual(row.source, draft.source)
+    row.digest === draft.digest &&
+    row.entry === draft.entry &&
+    row.ranWith === draft.ranWith &&
+    isDeepStrictEqual(row.source, draft.source)
   const newest = await store.findReleaseByVersion(localTenant, draft.source.kind, draft.name, draft.version, draft.digest)
   if (newest === null || isSame(newest)) return newest
-  // The same files under another `--bin`, or the same folder content at another path.
+  // The same files under another `--bin` or with other arguments, or the same folder content at another path.
   return (await store.listReleases(localTenant)).find(isSame) ?? null
 }
 

@@ -26,6 +26,10 @@ const fixedArgs = [
   '--no-fund',
   '--no-update-notifier',
   '--no-progress',
+  // A registry that cannot be reached is told in seconds, not after the minutes npm would wait between its tries.
+  '--fetch-retry-mintimeout=1000',
+  '--fetch-retry-maxtimeout=5000',
+  '--fetch-timeout=60000',
   '--global=false',
   '--dry-run=false',
   '--package-lock=true',

@@ -1,5 +1,5 @@
-import { mkdirSync, openSync } from 'node:fs'
-import { readdir, unlink, writeFile } from 'node:fs/promises'
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConductorError, parseId, type RecordingHeader, type SessionId } from '@maestro/contract'
 import type { Recorder, Tape } from '../session/stages.ts'
@@ -50,33 +50,40 @@ export function createRecorder({ folder, world, version }: RecorderOptions): Tap
   }
 
   // Synchronous on purpose: a session must know before its first frame whether it can be recorded, and it takes
-  // one call of the system. Everything later is asynchronous.
+  // a few calls of the system. Everything later is asynchronous.
   const open = (header: RecordingHeader): Tape => {
     const { session } = header
-    let fd: number
+    let fd: number | null = null
     try {
       makeFolder(openFolder)
       makeFolder(bucketOf(session))
+      // The marker first: whatever a crash leaves behind that holds anything has one.
+      writeFileSync(markerOf(session), '', { mode: 0o600 })
       fd = openSync(pathOf(session), 'ax', 0o600)
+      const tape = openTape({
+        fd,
+        header: { ...header, conductorVersion: version },
+        world,
+        flusher,
+        async onClosed(sealed) {
+          tapes.delete(session)
+          // A tape that could not be sealed keeps its marker, so that the next start mends it.
+          if (sealed) await unlink(markerOf(session)).catch(() => undefined)
+        },
+      })
+      tapes.add(session)
+      return tape
     } catch (cause) {
       // Somebody may have removed a folder under us: the next session makes it again.
       foldersMade.clear()
+      // Only what this call made: a tape of this name that was there already keeps its file.
+      if (fd !== null) {
+        closeSync(fd)
+        rmSync(pathOf(session), { force: true })
+        rmSync(markerOf(session), { force: true })
+      }
       throw new ConductorError('recording_unavailable', `The tape of ${session} could not be made.`, { session }, cause)
     }
-    tapes.add(session)
-    return openTape({
-      fd,
-      // Before the first byte of the tape: whatever a crash leaves behind that holds anything has its marker.
-      ready: writeFile(markerOf(session), '', { mode: 0o600 }),
-      header: { ...header, conductorVersion: version },
-      world,
-      flusher,
-      async onClosed(sealed) {
-        tapes.delete(session)
-        // A tape that could not be sealed keeps its marker, so that the next start mends it.
-        if (sealed) await unlink(markerOf(session)).catch(() => undefined)
-      },
-    })
   }
 
   const recover = async (): Promise<SessionId[]> => {

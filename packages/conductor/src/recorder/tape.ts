@@ -1,4 +1,4 @@
-import { close, fdatasync, ftruncate, write } from 'node:fs'
+import { close, fdatasync, ftruncate, write, writeSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { crc32 as zlibCrc32 } from 'node:zlib'
 import type { RecordingHeader, TapeEvent } from '@maestro/contract'
@@ -38,8 +38,6 @@ const utf8 = new TextEncoder()
 interface TapeOptions {
   /** Opened for appending; the tape closes it. */
   fd: number
-  /** Nothing is written before; its failure is the tape’s. */
-  ready: Promise<void>
   header: RecordingHeader
   world: World
   flusher: Flusher
@@ -54,8 +52,11 @@ interface Mark {
   frames: number
 }
 
-/** A tape that writes behind: `frame` copies into memory, one write is in flight, the next gathers what comes meanwhile. */
-export function openTape({ fd, ready, header, world, flusher, onClosed }: TapeOptions): Tape {
+/**
+ * A tape that writes behind: `frame` copies into memory, one write is in flight, the next gathers what comes meanwhile.
+ * Only its head is written at once: a disk that refuses it throws here, before the session is answered anything.
+ */
+export function openTape({ fd, header, world, flusher, onClosed }: TapeOptions): Tape {
   const openedMs = world.monotonicMs()
   const listeners: ((cause: unknown) => void)[] = []
   let failure: { cause: unknown } | null = null
@@ -131,7 +132,6 @@ export function openTape({ fd, ready, header, world, flusher, onClosed }: TapeOp
       spare = null
       length = 0
       try {
-        await ready
         await writeAll(batch)
         written = upTo
         flusher.count({ written: batch.length })
@@ -195,13 +195,14 @@ export function openTape({ fd, ready, header, world, flusher, onClosed }: TapeOp
     await onClosed(sealed)
   }
 
-  const first = headerRecord(header)
-  reserve(preambleBytes)
-  buffer.set(encodePreamble())
-  length = preambleBytes
-  taken.bytes = preambleBytes
-  flusher.count({ pending: preambleBytes })
-  append(first)
+  const head = new Uint8Array(preambleBytes + recordBytesOf(headerRecord(header).payload.length))
+  head.set(encodePreamble())
+  writeRecord(head, preambleBytes, headerRecord(header), checksum)
+  for (let offset = 0; offset < head.length; ) offset += writeSync(fd, head, offset)
+  taken.bytes = head.length
+  written = { ...taken }
+  flusher.count({ written: head.length })
+  flusher.scheduleSync(flushable)
 
   return {
     frame: (direction, bytes) => put(kindCodes.frame, directionCodes[direction], bytes),

@@ -18,6 +18,11 @@ export interface ReleaseRow extends Release {
   bundle: string | null
   /** Program relative to the bundle, or null. */
   entry: string | null
+  /**
+   * Keyed digest of the arguments, environment and egress its manifest was captured with, or empty where that does not matter.
+   * Another deployment of the same files with other ones is another release: it may offer other tools.
+   */
+  ranWith: string
 }
 
 export interface DeploymentRow {

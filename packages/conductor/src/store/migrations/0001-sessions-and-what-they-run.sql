@@ -12,6 +12,7 @@ create table maestro.releases (
   manifest    json not null,
   bundle      text,
   entry       text,
+  ran_with    text not null,
   created_at  bigint not null check (created_at >= 0),
   primary key (tenant, id)
 );

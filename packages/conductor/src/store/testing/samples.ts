@@ -49,6 +49,7 @@ export function release(change: Partial<ReleaseRow> = {}): ReleaseRow {
     manifest,
     bundle: 'acme-echo-1.0.0',
     entry: 'dist/index.js',
+    ranWith: '',
     createdAt: 1_790_000_000_000,
     ...change,
   }
