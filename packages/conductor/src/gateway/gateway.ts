@@ -7,7 +7,7 @@ import type { Ticker } from './ticker.ts'
 
 /** What stands behind the gateway. */
 export interface Stages extends Omit<SessionStages, 'config'> {
-  config: Pick<Config, 'host' | 'hosts' | 'origins' | 'frameBytesMax' | 'initializeMsMax' | 'sessionIdleMs' | 'drainMsMax'>
+  config: SessionStages['config'] & Pick<Config, 'host' | 'hosts' | 'origins' | 'drainMsMax' | 'sessionsPerCallerMax'>
   directory: Directory
 }
 

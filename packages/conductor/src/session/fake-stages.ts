@@ -192,6 +192,8 @@ export function fakeStages(server: FakeServer = echoServer, runnables: Runnable[
       frameBytesMax: 256 * 1024,
       initializeMsMax: 5_000,
       sessionIdleMs: 60_000,
+      recordingMiBMax: 1024,
+      sessionsPerCallerMax: 48,
       drainMsMax: 200,
     },
     directory,

@@ -136,6 +136,19 @@ test('a session where nothing is said ends', async () => {
   assertOver(opened, 'idle')
 })
 
+test('a session whose recording is full ends, whoever filled it', async () => {
+  const opened = await open(echoServer, stages => {
+    stages.config.recordingMiBMax = 1
+  })
+  opened.tell(initializeFrame)
+  const data = 'x'.repeat(300_000)
+  for (let count = 0; count < 3; count++) opened.stages.upstreams[0]?.say({ method: 'notifications/message', params: { data } })
+  assert.equal(opened.session.isOver, false)
+  opened.stages.upstreams[0]?.say({ method: 'notifications/message', params: { data } })
+  await opened.session.closed
+  assertOver(opened, 'session_overloaded')
+})
+
 test('no session goes on unrecorded', async () => {
   const opened = await open()
   opened.tell(initializeFrame)

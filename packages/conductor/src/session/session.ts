@@ -18,7 +18,7 @@ import { errorTypeOf, startSpan, withTrace } from './trace-request.ts'
 
 /** What stands behind each stage of a session's way. */
 export interface Stages {
-  config: Pick<Config, 'initializeMsMax' | 'sessionIdleMs' | 'frameBytesMax'>
+  config: Pick<Config, 'initializeMsMax' | 'sessionIdleMs' | 'frameBytesMax' | 'recordingMiBMax'>
   world: World
   policy: Policy
   pool: Pool
@@ -129,6 +129,8 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
   /** Requests of the server that wait for the client. */
   const asked = new Set<string>()
   let lastFrameMs = openedMs
+  /** Bytes that may still go on the tape. */
+  let tapeBytesLeft = config.recordingMiBMax * 1024 * 1024
   let isPaused = false
   let ending: Promise<void> | null = null
   let cancelSave: (() => void) | null = null
@@ -240,10 +242,18 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
     }
     row.frames++
     lastFrameMs = world.monotonicMs()
-    tape.frame('inward', bytes)
+    record('inward', bytes)
     upstream.send(bytes)
     saveSoon()
     return null
+  }
+
+  function record(direction: 'inward' | 'outward', bytes: Uint8Array): void {
+    tape.frame(direction, bytes)
+    tapeBytesLeft -= bytes.length
+    if (tapeBytesLeft < 0) {
+      void close('session_overloaded', overloaded(`More was said than one recording may hold, ${config.recordingMiBMax} MiB.`))
+    }
   }
 
   /** Server to client. The bytes are untrusted. A failure here ends this session and touches no other. */
@@ -254,7 +264,7 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
       if (frame.kind === 'fault') return garbled(bytes, frame.id)
       row.frames++
       lastFrameMs = world.monotonicMs()
-      tape.frame('outward', frame.bytes)
+      record('outward', frame.bytes)
       saveSoon()
       if (frame.kind === 'response') return answered(frame)
       if (frame.kind === 'request') {

@@ -237,6 +237,21 @@ test('a scoped token sees its tools and the rest of the answer untouched; the ta
   assert.equal(http.stages.tapes[1]?.frames.at(-1)?.text, whole)
 })
 
+test('a caller has so many sessions at a time and no more, and others still get theirs', async () => {
+  const stages = fakeStages()
+  stages.config.sessionsPerCallerMax = 2
+  await using http = await serveFake(stages)
+  const first = await initialize(http.url)
+  await initialize(http.url)
+  const third = await post(http.url, initializeMessage())
+  assert.equal(third.status, 429)
+  assert.equal(((await third.json()) as { error: { data: { code: string } } }).error.data.code, 'session_overloaded')
+  await initialize(http.url, 'other')
+  await globalThis.fetch(http.url, { method: 'DELETE', headers: first })
+  await until(() => [...stages.rows.values()].some(row => row.state === 'closed'), 'the first has ended')
+  await initialize(http.url)
+})
+
 test('a session is closed to a token of its holder for other tools, and open to one renewed', async () => {
   await using http = await serveFake()
   const renewed = fakeCapability({ tools: new Set(['echo']) })

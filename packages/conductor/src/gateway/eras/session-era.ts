@@ -32,6 +32,8 @@ export function createSessionEra(edge: Edge): SessionEra {
   const { stages } = edge
   const { world } = stages
   const entries = new Map<SessionId, Entry>()
+  /** Sessions that are opened, open or not quite ended, by caller and deployment. */
+  const held = new Map<string, number>()
 
   return {
     post(call) {
@@ -99,8 +101,19 @@ export function createSessionEra(edge: Edge): SessionEra {
   async function open(call: Post): Promise<void> {
     if (edge.isDraining()) throw draining()
     const { runnable, capability, firstByteMs } = call
+    const giveBack = hold(capability)
     const face = new SessionFace(edge.ticker)
-    const session = await openSession(stages, { era: 'session', runnable, capability, face, firstByteMs })
+    let session: Session
+    try {
+      session = await openSession(stages, { era: 'session', runnable, capability, face, firstByteMs })
+    } catch (error) {
+      giveBack()
+      throw error
+    }
+    session.closed.then(() => {
+      entries.delete(session.id)
+      giveBack()
+    })
     if (edge.isDraining()) {
       void session.close('drain')
       throw draining()
@@ -108,9 +121,22 @@ export function createSessionEra(edge: Edge): SessionEra {
     const key = writeSessionKey(session.id, world.randomBytes(secretBytes))
     face.bind(session)
     entries.set(session.id, { session, face, key, call: { capability, runnable } })
-    session.closed.then(() => entries.delete(session.id))
     if (call.response.destroyed) return void session.close('client')
     face.initialize(call.frame, call.response, capability, key)
+  }
+
+  /** Takes one of the sessions a caller may have on a deployment: the sandboxes are there for everybody. */
+  function hold({ tenant, subject, deployment }: Capability): () => void {
+    const caller = JSON.stringify([tenant, subject, deployment])
+    const count = held.get(caller) ?? 0
+    const max = stages.config.sessionsPerCallerMax
+    if (count >= max) throw new ConductorError('session_overloaded', `This caller has ${max} sessions open already.`)
+    held.set(caller, count + 1)
+    return () => {
+      const left = (held.get(caller) ?? 0) - 1
+      if (left > 0) held.set(caller, left)
+      else held.delete(caller)
+    }
   }
 
   /** The session a request names, or null after it was refused. A stranger learns no more than that it is not there. */
