@@ -63,6 +63,7 @@ test('flags that every command knows may come first', () => {
     '--debug',
   ])
   assert.deepEqual(globalsLast(['--data=d', 'stop']), ['stop', '--data=d'])
+  assert.deepEqual(globalsLast(['--data', 'd', 'deploy', 'x', '--', 'a']), ['deploy', 'x', '--data', 'd', '--', 'a'])
   assert.deepEqual(globalsLast(['--help']), ['--help'])
   assert.deepEqual(globalsLast(['call', 'a', 'b', '--data', 'd']), ['call', 'a', 'b', '--data', 'd'])
 })

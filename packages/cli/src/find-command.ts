@@ -38,5 +38,8 @@ export function globalsLast(words: readonly string[]): string[] {
     else if (word === '--debug' || word.startsWith('--data=')) count += 1
     else break
   }
-  return [...words.slice(count), ...words.slice(0, count)]
+  const rest = words.slice(count)
+  // What follows `--` is the server's.
+  const end = rest.includes('--') ? rest.indexOf('--') : rest.length
+  return [...rest.slice(0, end), ...words.slice(0, count), ...rest.slice(end)]
 }
