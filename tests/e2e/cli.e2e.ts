@@ -72,6 +72,14 @@ test('a call prints the tool’s answer; the session can be listed, shown and re
   assert.ok(verdict.frames.total > 0 && verdict.frames.matched === verdict.frames.total && verdict.frames.fidelity === 1)
 })
 
+test('while a tool works its progress is told on standard error', async () => {
+  const deployed = await run('deploy', serverFolders.zoo, '--name', 'walker', '--', 'progress')
+  assert.equal(deployed.code, 0, deployed.stderr)
+  const { code, stdout, stderr } = await run('call', 'walker', 'walk', '{"steps":3}')
+  assert.deepEqual([code, stdout], [0, 'walked 3\n'])
+  assert.match(stderr, /1 of 3\n2 of 3\n3 of 3/)
+})
+
 test('a server that looks at the clock diverges, the exit code is 3 and the difference is named', async () => {
   assert.equal((await run('call', 'clock', 'now', '{}')).code, 0)
   const { code, stdout, stderr } = await run('replay', (await newest()).id)

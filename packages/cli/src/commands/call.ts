@@ -28,13 +28,17 @@ export default command({
       onNotification: (method, params) => {
         if (method === 'notifications/message')
           out.note(`${params['level'] ?? 'log'}: ${oneLine(JSON.stringify(params['data']))}`)
+        else if (method === 'notifications/progress') out.note(progressText(params))
       },
     })
     const interrupted = new Promise<never>((_, reject) =>
       signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
     )
     try {
-      const result = await Promise.race([session.request('tools/call', { name: tool, arguments: given }), interrupted])
+      const result = await Promise.race([
+        session.request('tools/call', { name: tool, arguments: given, _meta: { progressToken: 'call' } }),
+        interrupted,
+      ])
       const failed = result['isError'] === true
       if (flags.json) out.json(result)
       else for (const part of contentText(result)) out.line(out.isTerminal ? visible(part) : part)
@@ -50,6 +54,12 @@ export default command({
     }
   },
 })
+
+/** `3 of 5: reading`. The server's words, so they are kept to one line. */
+function progressText({ progress, total, message }: Record<string, unknown>): string {
+  const share = typeof total === 'number' ? `${String(progress)} of ${total}` : String(progress)
+  return oneLine(typeof message === 'string' ? `${share}: ${message}` : share)
+}
 
 function parseArguments(text: string): Record<string, unknown> {
   let value: unknown

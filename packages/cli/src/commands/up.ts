@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
-import { type RunningConductor, readConfig, startConductor } from '@maestro/conductor'
+import { closeInheritedDescriptors, type RunningConductor, readConfig, startConductor } from '@maestro/conductor'
+import { createClient } from '../client.ts'
 import { clientConfiguration } from '../client-configuration.ts'
 import { command } from '../command.ts'
 import { detach } from '../detach.ts'
@@ -41,9 +42,10 @@ export default command({
       ]
       const line = await detach(maestro, args, config.data, signal)
       if (flags.json) out.line(line)
-      else printReady(out, JSON.parse(line) as ReadyLine, config.data)
+      else printReady(out, await forClients(JSON.parse(line) as ReadyLine, config.data, signal), config.data)
       return 0
     }
+    closeInheritedDescriptors()
     const asked = stopAsked()
     const conductor = await startConductor(config)
     let stopping: Promise<void> | null = null
@@ -52,7 +54,7 @@ export default command({
     })
     if (flags['first-server']) await Promise.race([deployFirstServer(conductor, text => out.note(text)), conductor.stopped])
     if (stopping === null) {
-      const ready = await readyLine(conductor, flags['first-server'])
+      const ready = await readyLine(conductor, { wantsServer: flags['first-server'], forProgram: flags.json })
       if (flags.json) out.event(ready)
       else printReady(out, ready, config.data)
     }
@@ -70,13 +72,17 @@ function stopAsked(): Promise<string> {
 }
 
 /**
+ * The token for a program opens the API as well; the one a person pastes into a client's configuration opens one deployment and no more.
  * With nothing deployed there is no deployment to bind a token to. Who did not ask for one gets the operator key for the API,
  * which is in the console URL anyway; who asked for a first server and got none is told so by null.
  */
-async function readyLine(conductor: RunningConductor, wantsServer: boolean): Promise<ReadyLine> {
+async function readyLine(
+  conductor: RunningConductor,
+  { wantsServer, forProgram }: { wantsServer: boolean; forProgram: boolean },
+): Promise<ReadyLine> {
   const deployments = await conductor.deployments()
   const deployment = deployments.find(({ name }) => name === 'everything') ?? deployments[0]
-  const minted = deployment ? await conductor.mintToken({ deployment: deployment.name, operator: true }) : null
+  const minted = deployment ? await conductor.mintToken({ deployment: deployment.name, operator: forProgram }) : null
   return {
     ready: true,
     mcpUrl: minted?.mcpUrl ?? null,
@@ -85,6 +91,15 @@ async function readyLine(conductor: RunningConductor, wantsServer: boolean): Pro
     consoleUrl: conductor.consoleUrl,
     deployment: deployment?.name ?? null,
   }
+}
+
+/** What a Conductor in the background said to us, a program, with a token for a client in the place of ours. */
+async function forClients(ready: ReadyLine, dataFolder: string, signal: AbortSignal): Promise<ReadyLine> {
+  if (ready.deployment === null || ready.token === null) return ready
+  const { origin } = new URL(ready.apiUrl)
+  const client = createClient({ dataFolder, pid: 0, baseUrl: origin, operatorKey: ready.token })
+  const { token } = await client.call('mintToken', { body: { deployment: ready.deployment } }, signal)
+  return { ...ready, token }
 }
 
 function printReady(out: Out, { mcpUrl, token, consoleUrl, deployment }: ReadyLine, dataFolder: string): void {
