@@ -8,7 +8,7 @@ import { createSessionEra } from './eras/session-era.ts'
 import { createStatelessEra, isStateless } from './eras/stateless.ts'
 import type { Call, Edge, Stages } from './gateway.ts'
 import { createGuard } from './guard.ts'
-import { readBody } from './read-body.ts'
+import { Arrivals, readBody } from './read-body.ts'
 import { createTicker } from './ticker.ts'
 
 /**
@@ -28,12 +28,15 @@ export interface Gateway {
 
 const prefix = '/mcp/'
 const tickMs = 100
+/** Memory that bodies on their way may take together. */
+const arrivingBytesMax = 128 * 1024 * 1024
 const methods = 'POST, GET, DELETE, OPTIONS'
 
 /** Wires the gateway. It listens on nothing: the caller owns the HTTP server and hands requests over. */
 export function createGateway(stages: Stages): Gateway {
   const { world, config, policy, directory } = stages
   const guard = createGuard(config)
+  const arrivals = new Arrivals(Math.max(arrivingBytesMax, 4 * config.frameBytesMax))
   let isDraining = false
   const edge: Edge = { stages, ticker: createTicker(world, tickMs), isDraining: () => isDraining }
   const sessionEra = createSessionEra(edge)
@@ -124,7 +127,7 @@ export function createGateway(stages: Stages): Gateway {
     if (!accepts(request, 'application/json') || !accepts(request, 'text/event-stream')) {
       return refuse(world, response, new ConductorError('accept_unsupported', 'A POST must accept JSON and event streams.'))
     }
-    readBody(request, config.frameBytesMax, edge.ticker, (error, body) => {
+    readBody(request, config.frameBytesMax, { ticker: edge.ticker, arrivals }, (error, body) => {
       if (error !== null) return refuse(world, response, error)
       try {
         received(call, body)

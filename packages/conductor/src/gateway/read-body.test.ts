@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream'
 import test from 'node:test'
 import type { ConductorError } from '@maestro/contract'
 import { until } from '../session/fake-stages.ts'
-import { bodyMsMax, readBody } from './read-body.ts'
+import { Arrivals, bodyMsMax, readBody } from './read-body.ts'
 import type { Ticker, Ticking } from './ticker.ts'
 
 function clock() {
@@ -22,11 +22,12 @@ function clock() {
   }
 }
 
-function reading(headers: Record<string, string> = {}) {
+function reading(headers: Record<string, string> = {}, arrivals = new Arrivals(1000), bytesMax = 10) {
   const stream = Object.assign(new PassThrough(), { headers })
   const time = clock()
   const done: { error: ConductorError | null; body: Uint8Array }[] = []
-  readBody(stream as unknown as IncomingMessage, 10, time.ticker, (error, body) => done.push({ error, body }))
+  const { ticker } = time
+  readBody(stream as unknown as IncomingMessage, bytesMax, { ticker, arrivals }, (error, body) => done.push({ error, body }))
   return { stream, time, done }
 }
 
@@ -71,4 +72,36 @@ test('a client that goes away is not called back for, and nothing watches on', a
   stream.destroy()
   await until(() => time.items.size === 0, 'it is forgotten')
   assert.equal(done.length, 0)
+})
+
+test('where too much is on its way the body that took longest is given up, and its memory with it', async () => {
+  const arrivals = new Arrivals(10)
+  const [first, second, third] = [reading({}, arrivals), reading({}, arrivals), reading({}, arrivals)]
+  first.stream.write('abcd')
+  second.stream.write('abcd')
+  await until(() => arrivals.bytes === 8, 'both began')
+  third.stream.end('abcd')
+  await until(() => third.done.length === 1, 'the third is read')
+  assert.equal(third.done[0]?.error, null)
+  assert.equal(first.done[0]?.error?.code, 'session_overloaded')
+  assert.equal(second.done.length, 0)
+  second.stream.end('ef')
+  await until(() => second.done.length === 1, 'the second is read')
+  assert.equal(Buffer.from(second.done[0]?.body ?? []).toString(), 'abcdef')
+  assert.equal(arrivals.bytes, 0)
+})
+
+test('a body of very many chunks is as long as its bytes', async () => {
+  const arrivals = new Arrivals(1024 * 1024)
+  const { stream, done } = reading({}, arrivals, 300_000)
+  const bytes = Buffer.from(Array.from({ length: 200_000 }, (_, index) => index % 251))
+  let largest = 0
+  for (let at = 0; at < bytes.length; at += 10) {
+    if (!stream.write(bytes.subarray(at, at + 10))) await new Promise(resolve => setImmediate(resolve))
+    largest = Math.max(largest, arrivals.bytes)
+  }
+  stream.end()
+  await until(() => done.length === 1, 'it is read')
+  assert.deepEqual(Buffer.from(done[0]?.body ?? []), bytes)
+  assert.ok(largest <= 300_000, `${largest} bytes`)
 })
