@@ -152,6 +152,21 @@ test('a stream that broke off is taken up after its last event', async () => {
   assert.equal(opened.heard[1]?.['id'], 1)
 })
 
+test('a server that ends each stream and says to come at once is not asked without pause', async () => {
+  let asked = 0
+  await using server = await serve((request, response) => {
+    if (request.method === 'GET') {
+      asked++
+      response.writeHead(200, { 'Content-Type': 'text/event-stream' }).end('retry: 0\nid: 1\ndata: \n\n')
+    } else response.writeHead(202).end()
+  })
+  await using opened = await open(server.url)
+  opened.tell({ method: 'notifications/initialized' })
+  await until(() => asked > 0, 'it is asked')
+  await new Promise(resolve => setTimeout(resolve, 450))
+  assert.ok(asked <= 6, `${asked} times in half a second`)
+})
+
 test('nothing is heard while the server is held back', async () => {
   await using server = await serve((_, response) => {
     response.writeHead(200, { 'Content-Type': 'application/json' }).end('{"jsonrpc":"2.0","id":1,"result":{}}')

@@ -13,6 +13,8 @@ const deleteMsMax = 2_000
 /** Pause before a broken stream is taken up again; it doubles up to the second. */
 const reconnectMs = 1_000
 const reconnectMsMax = 30_000
+/** However soon the server says, we come no sooner: one that says 0 and ends each stream would keep us busy with nothing else. */
+const reconnectMsMin = 100
 /** How often the rest of one request’s stream is asked for after it broke off. */
 const resumesMax = 3
 
@@ -167,7 +169,7 @@ function openRemote(runnable: Runnable, url: URL, world: World): Upstream {
   async function follow(body: Body, idKey: string | null): Promise<void> {
     let last = await events(body)
     for (let tries = 0; tries < resumesMax && idKey !== null && open.has(idKey) && last.id !== null; tries++) {
-      await world.sleep(last.retryMs ?? reconnectMs, stopped.signal)
+      await world.sleep(pauseOf(last.retryMs, reconnectMs), stopped.signal)
       const response = await get(last.id)
       if (response === null) return
       const next = await events(response)
@@ -192,7 +194,7 @@ function openRemote(runnable: Runnable, url: URL, world: World): Upstream {
         if (stopped.signal.aborted) return
         world.log.warn('remote.stream_broken', { deployment: runnable.name, cause: String(cause) })
       }
-      await world.sleep(last.retryMs ?? pauseMs, stopped.signal).catch(() => {})
+      await world.sleep(pauseOf(last.retryMs, pauseMs), stopped.signal).catch(() => {})
       pauseMs = Math.min(pauseMs * 2, reconnectMsMax)
     }
   }
@@ -288,6 +290,8 @@ function openRemote(runnable: Runnable, url: URL, world: World): Upstream {
     exited.resolve(exit)
   }
 }
+
+const pauseOf = (saidMs: number | null, usualMs: number): number => Math.max(reconnectMsMin, saidMs ?? usualMs)
 
 /** A bounded body as one piece. */
 async function read(body: Body, bytesMax: number): Promise<Uint8Array> {

@@ -136,6 +136,15 @@ test('a session where nothing is said ends', async () => {
   assertOver(opened, 'idle')
 })
 
+test('an error of the server that no text can be made of is passed on like any other', async () => {
+  const opened = await open()
+  opened.tell(initializeFrame)
+  opened.tell(slow(1))
+  opened.stages.upstreams[0]?.say({ id: 1, error: { code: { toString: 1, valueOf: 1 }, message: { toString: 1 } } })
+  assert.equal(opened.delivered.at(-1)?.id, 1)
+  assert.equal(opened.session.isOver, false)
+})
+
 test('a session whose recording is full ends, whoever filled it', async () => {
   const opened = await open(echoServer, stages => {
     stages.config.recordingMiBMax = 1

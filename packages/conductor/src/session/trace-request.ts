@@ -30,5 +30,7 @@ export function withTrace(frame: Frame, span: RequestSpan): Uint8Array {
 export function errorTypeOf(frame: Frame): string | null {
   if (!frame.isError) return null
   const error = frame.message['error'] as { code?: unknown } | undefined
-  return error ? String(error.code).slice(0, 16) : 'tool_error'
+  if (!error) return 'tool_error'
+  // Not String(value): an object of the server's may have a `toString` that is no function, and that would throw.
+  return typeof error.code === 'number' || typeof error.code === 'string' ? String(error.code).slice(0, 16) : 'unknown'
 }
