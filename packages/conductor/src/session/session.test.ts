@@ -140,7 +140,10 @@ test('an error of the server that no text can be made of is passed on like any o
   const opened = await open()
   opened.tell(initializeFrame)
   opened.tell(slow(1))
-  opened.stages.upstreams[0]?.say({ id: 1, error: { code: { toString: 1, valueOf: 1 }, message: { toString: 1 } } })
+  opened.stages.upstreams[0]?.say({
+    id: 1,
+    error: { code: { toString: 1, valueOf: 1 } as never, message: { toString: 1 } as never },
+  })
   assert.equal(opened.delivered.at(-1)?.id, 1)
   assert.equal(opened.session.isOver, false)
 })
