@@ -189,7 +189,12 @@ export type Status = Static<typeof Status>
 export const TokenRequest = Type.Object(
   {
     deployment: Type.String({ description: 'Deployment id or name.' }),
-    tools: Type.Optional(Type.Array(Type.String(), { description: 'Tools that may be called; absent means all.' })),
+    tools: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 128 }), {
+        maxItems: 512,
+        description: 'Tools that may be called; absent means all.',
+      }),
+    ),
     subject: Type.Optional(Type.String({ maxLength: 128 })),
     ttlMs: Type.Optional(Type.Integer({ minimum: 1000, maximum: 900_000 })),
   },

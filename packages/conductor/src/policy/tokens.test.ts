@@ -95,6 +95,11 @@ test('no token lives longer than 15 minutes', async () => {
   await refused(await signed({ exp: Math.floor(nowMs / 1000) + 901 }))
 })
 
+test('a token that would be too long to be verified is not minted', async () => {
+  const tools = Array.from({ length: 500 }, (_, index) => `${'x'.repeat(100)}${index}`)
+  await assert.rejects(tokens.mint({ ...request, tools }), { code: 'request_malformed' })
+})
+
 test('a token that was verified before is refused from the moment it expires', async () => {
   const started = nowMs
   const { token, expiresAt } = await tokens.mint({ ...request, ttlMs: 1_000 })

@@ -92,6 +92,12 @@ export async function createTokens(options: { keyFile: string; world: World; iss
       const token = await new CompactSign(Buffer.from(JSON.stringify(claims)))
         .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid })
         .sign(privateKey)
+      if (token.length > tokenCharsMax) {
+        throw new ConductorError(
+          'request_malformed',
+          'The names of the tools are too much for one token. Name fewer, or none for all.',
+        )
+      }
       return { token, expiresAt: exp * 1000, id }
     },
     verify: async token => {

@@ -27,6 +27,10 @@ export async function openTape(stages: Stages, opening: Opening, lease: Lease, i
       openedAt,
     })
   } catch (cause) {
+    // The client learns that it cannot be recorded; why not is the operator's to know.
+    stages.world.log.error('session.unrecorded', cause instanceof ConductorError ? (cause.cause ?? cause) : cause, {
+      session: id,
+    })
     await lease.release()
     if (cause instanceof ConductorError) throw cause
     throw new ConductorError('recording_unavailable', 'The session cannot be recorded, so it was not opened.', {}, cause)
