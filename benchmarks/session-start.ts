@@ -10,7 +10,6 @@ import { Connections } from './harness/connections.ts'
 import { Histogram } from './harness/histogram.ts'
 import { describeMachine } from './harness/machine.ts'
 import { McpSession } from './harness/mcp-session.ts'
-import { foreignShareMax, instantMs, type NoiseWatch, watchNoise, windowMs } from './harness/noise.ts'
 import { server } from './harness/peers.ts'
 import { progress } from './harness/progress.ts'
 import { figure, rounded, table, writeResults } from './harness/results.ts'
@@ -18,7 +17,6 @@ import { figure, rounded, table, writeResults } from './harness/results.ts'
 interface Sample {
   startedMs: number
   ms: number
-  quiet: boolean
 }
 
 interface Series {
@@ -26,28 +24,17 @@ interface Series {
   /** Leases the pool served warm and cold meanwhile, by its own count. */
   hits: number
   misses: number
-  contended: boolean
   histogram: Histogram
 }
 
-interface Extent {
-  wanted: number
-  /** Quiet samples below which all samples count. */
-  quietMin: number
-  msMax: number
-}
-
-const extents = {
-  full: { cold: { wanted: 100, quietMin: 50, msMax: 180_000 }, warm: { wanted: 200, quietMin: 100, msMax: 300_000 } },
-  quick: { cold: { wanted: 15, quietMin: 8, msMax: 12_000 }, warm: { wanted: 25, quietMin: 12, msMax: 15_000 } },
-} satisfies Record<string, Record<string, Extent>>
+/** How many sessions are measured. */
+const extents = { full: { cold: 200, warm: 400 }, quick: { cold: 15, warm: 25 } }
 
 export const sessionStart: Benchmark = {
   what: 'initialize as a client sees it, with an empty and with a warm pool',
   async run({ quick }) {
     const extent = quick ? extents.quick : extents.full
     await using data = await temporaryFolder('bench')
-    await using watch = watchNoise()
     let driver = ''
     const measure = async (kind: 'cold' | 'warm', warmPerDeployment: number) => {
       await using conductor = await startConductor({
@@ -56,48 +43,39 @@ export const sessionStart: Benchmark = {
       })
       await conductor.deploy(`${server.package}@${server.version}`, { name: 'bench' })
       driver = (await conductor.api('getStatus')).driver
-      progress(`${kind}: ${extent[kind].wanted} sessions`)
-      return await series(conductor, watch, extent[kind], warmPerDeployment)
+      progress(`${kind}: ${extent[kind]} sessions`)
+      return await series(conductor, extent[kind], warmPerDeployment)
     }
     const cold = await measure('cold', 0)
     const warm = await measure('warm', 2)
     const machine = describeMachine()
     await writeResults(
       { name: 'session-start', quick },
-      { machine, driver, server, foreignShareMax, windowMs, cold, warm },
+      { machine, driver, server, cold, warm },
       summarize(cold, warm, machine, driver),
     )
     return { cold: figuresOf(cold), warm: figuresOf(warm), driver, machine }
   },
 }
 
-async function series(conductor: RunningConductor, watch: NoiseWatch, extent: Extent, warm: number): Promise<Series> {
+async function series(conductor: RunningConductor, wanted: number, warm: number): Promise<Series> {
   const { mcpUrl } = await conductor.mint('bench')
   // The first session pays for what Conductor itself has not loaded or compiled yet; it is opened and not counted.
   await sample(conductor, mcpUrl, warm)
   const before = await conductor.api('getPool')
-  const taken: { startedMs: number; ms: number }[] = []
-  const deadline = instantMs() + extent.msMax
-  const isQuiet = ({ startedMs, ms }: { startedMs: number; ms: number }) => watch.isQuiet(startedMs, startedMs + ms)
-  while (taken.filter(isQuiet).length < extent.wanted && (instantMs() < deadline || taken.length === 0)) {
-    taken.push(await sample(conductor, mcpUrl, warm))
-  }
-  await watch.settled(instantMs())
+  const samples: Sample[] = []
+  while (samples.length < wanted) samples.push(await sample(conductor, mcpUrl, warm))
   const after = await conductor.api('getPool')
-  const samples = taken.map(one => ({ ...one, quiet: isQuiet(one) }))
-  const quiet = samples.filter(({ quiet }) => quiet)
-  const contended = quiet.length < extent.quietMin
   const histogram = new Histogram()
-  for (const { ms } of contended ? samples : quiet) histogram.add(ms)
+  for (const { ms } of samples) histogram.add(ms)
   const counts = { hits: after.hits - before.hits, misses: after.misses - before.misses }
   const wrong = warm > 0 ? counts.misses : counts.hits
-  if (wrong > 0)
-    throw new Error(`${wrong} of ${taken.length} sessions were not ${warm > 0 ? 'warm' : 'cold'}; nothing was measured`)
-  return { samples, ...counts, contended, histogram }
+  if (wrong > 0) throw new Error(`${wrong} of ${wanted} sessions were not ${warm > 0 ? 'warm' : 'cold'}; nothing was measured`)
+  return { samples, ...counts, histogram }
 }
 
 /** One session, when the pool is as it should be and at rest. */
-async function sample(conductor: RunningConductor, mcpUrl: string, warm: number): Promise<{ startedMs: number; ms: number }> {
+async function sample(conductor: RunningConductor, mcpUrl: string, warm: number): Promise<Sample> {
   const { token } = await conductor.mint('bench')
   await atRest(conductor, warm)
   using connections = new Connections(mcpUrl)
@@ -127,20 +105,19 @@ const figuresOf = ({ histogram }: Series) => ({
 })
 
 function summarize(cold: Series, warm: Series, machine: string, driver: string): string {
-  const row = (name: string, { histogram, samples, contended }: Series) => [
+  const row = (name: string, { histogram }: Series) => [
     name,
     ...[0.5, 0.95, 0.99, 1].map(share => figure(histogram.percentileMs(share))),
     String(histogram.total),
-    `${samples.filter(({ quiet }) => !quiet).length}${contended ? ' (contended: all count)' : ''}`,
   ]
   return `# Session start
 
 From a client’s first byte of \`initialize\` to its whole answer, over loopback through the gateway, ${server.package} ${server.version}, driver ${driver}.
 ${machine}.
 
-${table(['', 'p50 ms', 'p95 ms', 'p99 ms', 'most ms', 'n', 'in noise'], [row('cold: nothing warm, the sandbox is started for this session', cold), row('warm: the pool had a sandbox ready', warm)])}
+${table(['', 'p50 ms', 'p95 ms', 'p99 ms', 'most ms', 'n'], [row('cold: nothing warm, the sandbox is started for this session', cold), row('warm: the pool had a sandbox ready', warm)])}
 
 One session at a time, begun when the pool is at rest; the connection is open before. That each was cold or warm is the pool’s own
-count. Samples that touch a window of ${windowMs} ms in which others used more than ${foreignShareMax * 100} % of the CPUs do not count.
+count. Every sample counts: sandboxes that start and end beside the one measured are too short-lived to be told from other work on the machine.
 `
 }
