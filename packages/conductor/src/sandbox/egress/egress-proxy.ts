@@ -45,6 +45,8 @@ export const bridgeEnvironment: Record<string, string> = {
   NO_PROXY: 'localhost,127.0.0.1,::1',
   no_proxy: 'localhost,127.0.0.1,::1',
   NODE_USE_ENV_PROXY: '1',
+  // Networks that inspect TLS put their certificate into the system's store.
+  NODE_USE_SYSTEM_CA: '1',
 }
 
 const connectMsMax = 10_000
