@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { descendantsOf, isAlive } from '../../tests/e2e/support/processes.ts'
+import { freePort } from '../../tests/e2e/support/server-process.ts'
 
 export interface ServerProcess extends AsyncDisposable {
   readonly url: string
@@ -34,15 +35,6 @@ async function end(child: ChildProcess): Promise<void> {
   child.kill('SIGTERM')
   if (child.exitCode === null && child.signalCode === null) await Promise.race([once(child, 'exit'), sleep(1000)])
   for (const { pid } of tree) if (isAlive(pid)) process.kill(pid, 'SIGKILL')
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 function accepts(port: number): Promise<boolean> {

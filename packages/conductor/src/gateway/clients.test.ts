@@ -57,7 +57,7 @@ for (const mode of ['legacy', { pin: '2026-07-28' }] as const) {
     )
     assert.deepEqual(result.content, [{ type: 'text', text: '{"text":"hello"}' }])
     assert.deepEqual(progress, [1])
-    await assert.rejects(client.callTool({ name: 'boom' }), /does not name boom/)
+    await assert.rejects(client.callTool({ name: 'boom' }), /does not include the tool "boom"/)
     await client.close()
     const row = [...http.stages.rows.values()][0]
     assert.equal(row?.era, mode === 'legacy' ? 'session' : 'stateless')

@@ -8,6 +8,7 @@ import {
   type Session as SessionRow,
   type TapeEvent,
 } from '@maestro/contract'
+import { judge } from '@maestro/logic'
 import type { Exit } from '../sandbox/sandbox.ts'
 import type { Log } from '../telemetry/log.ts'
 import { realWorld } from '../world.ts'
@@ -210,17 +211,8 @@ export function fakeStages(server: FakeServer = echoServer, runnables: Runnable[
         if (!capability) throw new ConductorError('capability_invalid', 'The token is not known.')
         return capability
       },
-      judge(capability: Capability, method: string, tool: string | null) {
-        if (method === 'tools/call' && tool !== null && capability.tools !== '*' && !capability.tools.has(tool)) {
-          return {
-            verdict: 'deny',
-            code: 'capability_insufficient',
-            rule: 'tools',
-            message: `The token does not name ${tool}.`,
-          } as const
-        }
-        return { verdict: 'allow' } as const
-      },
+      // The real rule: it is pure, and a second one here would only say what this one should.
+      judge: (capability: Capability, method: string, tool: string | null) => judge(capability, method, tool, 0),
     },
     pool: {
       async lease(): Promise<Lease> {

@@ -220,20 +220,13 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
 
   function judge(capability: Capability, method: string, tool: string | null): ConductorError | null {
     const decision = policy.judge(capability, method, tool)
-    let denial: ConductorError | null = null
-    if (decision.verdict === 'deny') {
-      denial = new ConductorError(decision.code, decision.message, { rule: decision.rule })
-    } else if (method === 'tools/call' && tool === null && capability.tools !== '*') {
-      denial = new ConductorError('capability_insufficient', 'The call names no tool, and the token allows only some.')
-    }
-    if (denial !== null) {
-      row.errors++
-      // The frame itself is not on the tape, so this is all a client can make it grow by for nothing.
-      const [said, named] = [method.slice(0, deniedCharsMax), tool?.slice(0, deniedCharsMax) ?? null]
-      tape.event({ name: 'policy.denied', code: denial.code, method: said, tool: named })
-      saveSoon()
-    }
-    return denial
+    if (decision.verdict === 'allow') return null
+    row.errors++
+    // The frame itself is not on the tape, so this is all a client can make it grow by for nothing.
+    const [said, named] = [method.slice(0, deniedCharsMax), tool?.slice(0, deniedCharsMax) ?? null]
+    tape.event({ name: 'policy.denied', code: decision.code, method: said, tool: named })
+    saveSoon()
+    return new ConductorError(decision.code, decision.message, { rule: decision.rule })
   }
 
   function send(bytes: Uint8Array): ConductorError | null {

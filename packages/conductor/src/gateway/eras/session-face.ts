@@ -7,14 +7,13 @@ import { EventStream } from '../event-stream.ts'
 import { Exchange, type ExchangeOwner } from '../exchange.ts'
 import { ResumeLog } from '../resume-log.ts'
 import type { Ticker, Ticking } from '../ticker.ts'
+import { UnreadAnswers } from '../unread-answers.ts'
 
 /** Most messages, and bytes of them, kept for a client that has no stream open. */
 const undeliveredMax = 256
 const undeliveredBytesMax = 1024 * 1024
 /** Most GET streams of one session; a further one takes the place of the oldest. */
 const standingMax = 4
-/** A JSON answer of this size is watched until the client has taken it. */
-const bigAnswerBytes = 64 * 1024
 
 /** What belongs to the session as a whole, and so on the GET stream first. */
 const standingMethods: ReadonlySet<string> = new Set([
@@ -42,8 +41,7 @@ export class SessionFace implements Face, ExchangeOwner, Ticking {
   readonly #standing: EventStream[] = []
   readonly #undelivered: Frame[] = []
   #undeliveredBytes = 0
-  /** Big answers that the client has not taken yet. */
-  readonly #answering = new Set<ServerResponse>()
+  readonly #unread = new UnreadAnswers(() => this.#pressed())
   #session: Session | null = null
   #initializing: { exchange: Exchange; key: string } | null = null
 
@@ -152,13 +150,7 @@ export class SessionFace implements Face, ExchangeOwner, Ticking {
   }
 
   answering(response: ServerResponse): void {
-    if (response.writableLength < bigAnswerBytes) return
-    this.#answering.add(response)
-    response.on('close', () => {
-      this.#answering.delete(response)
-      this.#pressed()
-    })
-    this.#pressed()
+    this.#unread.add(response)
   }
 
   /** Events with no data came with 2025-11-25; older clients would try to parse them. */
@@ -254,10 +246,9 @@ export class SessionFace implements Face, ExchangeOwner, Ticking {
   }
 
   readonly #pressed = (): void => {
-    let queued = 0
+    let queued = this.#unread.queuedBytes
     for (const exchange of this.#exchanges.values()) queued += exchange.stream?.queuedBytes ?? 0
     for (const stream of this.#standing) queued += stream.queuedBytes
-    for (const response of this.#answering) queued += response.writableLength
     this.#session?.flow(queued)
   }
 }

@@ -18,6 +18,7 @@ import { EventStream } from '../event-stream.ts'
 import { Exchange, type ExchangeOwner } from '../exchange.ts'
 import type { Post } from '../gateway.ts'
 import type { Ticker, Ticking } from '../ticker.ts'
+import { UnreadAnswers } from '../unread-answers.ts'
 import { type Meta, metaKeys, metaOf } from './stateless-headers.ts'
 
 /** The revision we speak with a server of the session era. */
@@ -70,7 +71,7 @@ export class StatelessFace implements Face, ExchangeOwner, Ticking {
   readonly #serverInfo: string
   /** By the key of the id we gave. */
   readonly #pending = new Map<string, Pending>()
-  readonly #answering = new Set<ServerResponse>()
+  readonly #unread = new UnreadAnswers(() => this.#pressed())
   readonly #ready = Promise.withResolvers<void>()
   #session: Session | null = null
   /** Under which we say what no request of the client stands behind. */
@@ -172,13 +173,7 @@ export class StatelessFace implements Face, ExchangeOwner, Ticking {
   }
 
   answering(response: ServerResponse): void {
-    if (response.writableLength < bigAnswerBytes) return
-    this.#answering.add(response)
-    response.on('close', () => {
-      this.#answering.delete(response)
-      this.#pressed()
-    })
-    this.#pressed()
+    this.#unread.add(response)
   }
 
   #becomeReady(): void {
@@ -290,14 +285,12 @@ export class StatelessFace implements Face, ExchangeOwner, Ticking {
   }
 
   readonly #pressed = (): void => {
-    let queued = 0
+    let queued = this.#unread.queuedBytes
     for (const { exchange } of this.#pending.values()) queued += exchange.stream?.queuedBytes ?? 0
-    for (const response of this.#answering) queued += response.writableLength
     this.#session?.flow(queued)
   }
 }
 
-const bigAnswerBytes = 64 * 1024
 const initializeId = 0
 const noHeaders: readonly string[] = []
 
