@@ -133,7 +133,7 @@ export function createDeployments(parts: Parts): Deployments {
 
   const view = ({
     tenant,
-    release: { tenant: owner, bundle, entry, ranWith, ...release },
+    release: { tenant: owner, bundle, program, ranWith, ...release },
     ...row
   }: DeploymentRow): Deployment => ({
     ...row,

@@ -22,6 +22,6 @@ function runsOf({ release, args }: DeploymentRow, config: Config): Runnable['run
   const { source } = release
   if (source.kind === 'remote') return { kind: 'remote', url: source.url }
   if (source.kind === 'recording') return { kind: 'recording', session: source.session as never }
-  invariant(release.bundle !== null && release.entry !== null, `release ${release.id} of kind ${source.kind} has no bundle`)
-  return { kind: 'bundle', bundle: join(config.data, 'bundles', release.bundle), entry: release.entry, args }
+  invariant(release.bundle !== null && release.program !== null, `release ${release.id} of kind ${source.kind} has no bundle`)
+  return { kind: 'bundle', bundle: join(config.data, 'bundles', release.bundle), program: release.program, args }
 }

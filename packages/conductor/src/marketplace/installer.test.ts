@@ -70,7 +70,7 @@ test('a package becomes a bundle with its dependencies, and its server says what
   const { release, installed } = await install('@acme/mcp')
   assert.equal(installed, true)
   assert.deepEqual(release.source, { kind: 'npm', package: '@acme/mcp', version: '1.2.0' })
-  assert.equal(release.entry, 'node_modules/@acme/mcp/server.js')
+  assert.equal(release.program?.entry, 'node_modules/@acme/mcp/server.js')
   assert.deepEqual(
     release.manifest.tools.map(tool => tool.name),
     ['echo'],
@@ -209,7 +209,7 @@ test('of several programs the one named is run', async t => {
   })
   const first = await install('many', { bin: 'first' })
   const second = await install('many', { bin: 'second' })
-  assert.equal(second.release.entry, 'node_modules/many/b.js')
+  assert.equal(second.release.program?.entry, 'node_modules/many/b.js')
   assert.equal(bundleOf(first.release), bundleOf(second.release), 'one bundle serves both')
   assert.equal((await install('many', { bin: 'first' })).release.id, first.release.id)
 })
@@ -251,7 +251,7 @@ test('a folder without dependencies needs no npm, no package.json and no registr
   const { release, installed } = await install(source)
   assert.equal(installed, true)
   assert.equal(release.name, 'My Server')
-  assert.equal(release.entry, 'index.mjs')
+  assert.equal(release.program?.entry, 'index.mjs')
   assert.deepEqual(release.source, { kind: 'folder', path: source })
   assert.equal(registry.requests.length, 0)
 
@@ -399,7 +399,7 @@ test('a bundle that was tampered with is told from an honest one', async t => {
   const { registry, install, bundleOf } = await setUp(t)
   registry.publish(serverPackage('plain'))
   const { release } = await install('plain')
-  const file = join(bundleOf(release), release.entry ?? '')
+  const file = join(bundleOf(release), release.program?.entry ?? '')
   assert.ok(await verifyBundle(bundleOf(release), release.digest))
   await chmod(file, 0o644)
   await writeFile(file, `${plainServer}\n// more`)

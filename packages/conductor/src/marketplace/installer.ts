@@ -14,7 +14,7 @@ import {
 } from '@maestro/contract'
 import { readRecording } from '@maestro/logic'
 import { type Config, sandboxLimits } from '../config.ts'
-import type { SandboxDriver } from '../sandbox/sandbox.ts'
+import type { Program, SandboxDriver } from '../sandbox/sandbox.ts'
 import type { Runnable, Upstream } from '../session/stages.ts'
 import type { ReleaseRow, Store } from '../store/store.ts'
 import type { World } from '../world.ts'
@@ -121,7 +121,7 @@ export function createInstaller(parts: InstallerParts): Installer {
     return release
   }
 
-  async function installBundle(draft: Draft & { bundle: string; entry: string }, request: InstallRequest) {
+  async function installBundle(draft: Draft & { bundle: string; program: Program }, request: InstallRequest) {
     const known = await findBundle(store, draft)
     if (known) return { release: known, installed: false }
     const manifest = await captureManifest({
@@ -133,7 +133,7 @@ export function createInstaller(parts: InstallerParts): Installer {
         parts.driver.start({
           id: makeId('sbx', world.now(), world.randomBytes(11)),
           bundle: join(bundlesFolder, draft.bundle),
-          entry: draft.entry,
+          program: draft.program,
           args: request.args,
           env: request.env,
           egress: request.egress,
@@ -156,7 +156,7 @@ export function createInstaller(parts: InstallerParts): Installer {
         source: { kind: 'npm', package: source.package, version },
         digest: bundle.digest,
         bundle: bundle.name,
-        entry,
+        program: { runtime: 'node', entry },
         ranWith: ranWith(request),
       },
       request,
@@ -174,7 +174,7 @@ export function createInstaller(parts: InstallerParts): Installer {
         source: { kind: 'folder', path },
         digest: bundle.digest,
         bundle: bundle.name,
-        entry,
+        program: { runtime: 'node', entry },
         ranWith: ranWith(request),
       },
       request,
@@ -199,7 +199,7 @@ export function createInstaller(parts: InstallerParts): Installer {
       source: { kind: 'remote', url },
       digest: digestOfText(url),
       bundle: null,
-      entry: null,
+      program: null,
       ranWith: '',
     }
     const known = await store.findReleaseByVersion(localTenant, 'remote', draft.name, draft.version, draft.digest)
@@ -217,7 +217,7 @@ export function createInstaller(parts: InstallerParts): Installer {
       source: { kind: 'recording', session },
       digest: digestOfText(session),
       bundle: null,
-      entry: null,
+      program: null,
       ranWith: '',
     }
     const manifest = recordedManifest(recording)
@@ -317,7 +317,7 @@ async function entryOf(
 async function findBundle(store: Store, draft: Draft): Promise<ReleaseRow | null> {
   const isSame = (row: ReleaseRow) =>
     row.digest === draft.digest &&
-    row.entry === draft.entry &&
+    isDeepStrictEqual(row.program, draft.program) &&
     row.ranWith === draft.ranWith &&
     isDeepStrictEqual(row.source, draft.source)
   const newest = await store.findReleaseByVersion(localTenant, draft.source.kind, draft.name, draft.version, draft.digest)

@@ -145,7 +145,7 @@ const runnable = (name: string, changes: { release?: number; ping?: boolean; env
     digest: `sha256:${changes.release ?? 0}`,
     manifest: { startupMs: 100, pingBeforeInitialize: changes.ping ?? true },
   } as unknown as Release,
-  runs: { kind: 'bundle', bundle: '/bundles/x', entry: 'index.js', args: [] },
+  runs: { kind: 'bundle', bundle: '/bundles/x', program: { runtime: 'node', entry: 'index.js' }, args: [] },
   env: changes.env ?? {},
   egress: [],
   limits: { memoryBytesMax: 64 * MiB, pidsMax: 16, cpusMax: 1, diskBytesMax: MiB, lineBytesMax: MiB },

@@ -70,7 +70,15 @@ export class Standby {
     const { runs, env, egress, limits } = runnable
     let upstream: Upstream
     try {
-      upstream = await driver.start({ id: this.id, bundle: runs.bundle, entry: runs.entry, args: runs.args, env, egress, limits })
+      upstream = await driver.start({
+        id: this.id,
+        bundle: runs.bundle,
+        program: runs.program,
+        args: runs.args,
+        env,
+        egress,
+        limits,
+      })
     } catch (cause) {
       const known = cause instanceof ConductorError ? cause : null
       const failure = known ?? new ConductorError('sandbox_start_failed', `sandbox ${this.id} did not start`, {}, cause)

@@ -29,7 +29,7 @@ const world: World = {
 const runnable = {
   name: 'test',
   release: { digest: header.digest },
-  runs: { kind: 'bundle', bundle: '/nowhere', entry: 'main.js', args: [] },
+  runs: { kind: 'bundle', bundle: '/nowhere', program: { runtime: 'node', entry: 'main.js' }, args: [] },
   env: {},
 } as unknown as Runnable
 

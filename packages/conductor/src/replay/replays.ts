@@ -47,7 +47,7 @@ async function readTape(path: string): Promise<Uint8Array> {
 async function runnableOf({ config, directory, store }: Parts, session: Session, args: string[]): Promise<Runnable> {
   const release = await store.findRelease(localTenant, session.release as ReleaseId)
   const today = directory.find(session.deployment)
-  if (!release || release.bundle === null || release.entry === null) {
+  if (!release || release.bundle === null || release.program === null) {
     throw new ConductorError(
       'replay_impossible',
       `Session ${session.id} ran on ${session.driver}; only a release that runs in a sandbox here can be re-executed.`,
@@ -61,6 +61,6 @@ async function runnableOf({ config, directory, store }: Parts, session: Session,
   return {
     ...today,
     release,
-    runs: { kind: 'bundle', bundle: join(config.data, 'bundles', release.bundle), entry: release.entry, args },
+    runs: { kind: 'bundle', bundle: join(config.data, 'bundles', release.bundle), program: release.program, args },
   }
 }

@@ -3,14 +3,21 @@ import type { Config } from '../config.ts'
 import type { World } from '../world.ts'
 import { BubblewrapDriver } from './bubblewrap/bubblewrap.ts'
 import { ProcessDriver } from './process/process.ts'
-import type { DriverCheck, SandboxDriver } from './sandbox.ts'
+import type { DriverCheck, DriverName, SandboxDriver } from './sandbox.ts'
+
+/** Every driver, in the order `maestro doctor` lists them. */
+const makers: Partial<Record<DriverName, (world: World) => SandboxDriver>> = {
+  bubblewrap: world => new BubblewrapDriver(world),
+  process: world => new ProcessDriver(world),
+}
 
 /**
  * The driver that the configuration asks for, checked. `auto` means bubblewrap: what isolates nothing must be asked for by name.
  * Throws `sandbox_unavailable` with what is missing and the command that mends it.
  */
 export async function chooseDriver(config: Pick<Config, 'driver'>, world: World): Promise<SandboxDriver> {
-  const driver = config.driver === 'process' ? new ProcessDriver(world) : new BubblewrapDriver(world)
+  const name = config.driver === 'auto' ? 'bubblewrap' : config.driver
+  const driver = makers[name]!(world)
   const { usable, detail, weaknesses } = await driver.check()
   if (!usable) {
     await driver.close()
@@ -21,10 +28,10 @@ export async function chooseDriver(config: Pick<Config, 'driver'>, world: World)
 }
 
 /** Every driver with what it says of this machine, for `maestro doctor`. */
-export async function checkDrivers(world: World): Promise<(DriverCheck & { name: SandboxDriver['name'] })[]> {
-  const drivers: SandboxDriver[] = [new BubblewrapDriver(world), new ProcessDriver(world)]
+export async function checkDrivers(world: World): Promise<(DriverCheck & { name: DriverName })[]> {
   return Promise.all(
-    drivers.map(async driver => {
+    Object.values(makers).map(async make => {
+      const driver = make(world)
       try {
         return { name: driver.name, ...(await driver.check()) }
       } finally {

@@ -240,7 +240,7 @@ export function sandboxContract(subject: ContractSubject): void {
       ))
 
     it('throws sandbox_start_failed or ends as crashed for a program that is not there', async () => {
-      const reason = await start({ entry: 'absent.cjs' }).then(
+      const reason = await start({ program: { runtime: 'node', entry: 'absent.cjs' } }).then(
         async specimen => (await specimen.sandbox.exited).reason,
         failure => failure.code,
       )

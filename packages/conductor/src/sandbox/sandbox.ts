@@ -17,8 +17,7 @@ export interface SandboxSpec {
   id: SandboxId
   /** Folder on the host that holds the release, mounted read-only. */
   bundle: string
-  /** Program to run with Node, relative to the bundle. */
-  entry: string
+  program: Program
   args: readonly string[]
   /** The whole environment the server sees beside what the driver itself needs. */
   env: Readonly<Record<string, string>>
@@ -26,6 +25,17 @@ export interface SandboxSpec {
   egress: readonly string[]
   limits: SandboxLimits
 }
+
+/** What runs in a sandbox: a file of the bundle and what interprets it. */
+export interface Program {
+  /** `native` is a file the kernel runs itself. */
+  runtime: 'node' | 'python' | 'native'
+  /** Relative to the bundle. */
+  entry: string
+}
+
+export const driverNames = ['bubblewrap', 'gvisor', 'microvm', 'firecracker', 'process'] as const
+export type DriverName = (typeof driverNames)[number]
 
 export type Sandbox = Upstream
 
@@ -38,7 +48,7 @@ export interface DriverCheck {
 }
 
 export interface SandboxDriver {
-  readonly name: 'bubblewrap' | 'process'
+  readonly name: DriverName
   /** Processes of ours found alive after their sandbox had ended; more than none is a mistake of ours. */
   readonly orphans?: number
   check(): Promise<DriverCheck>

@@ -136,7 +136,7 @@ export function fakeRunnable(changes: Partial<Runnable> = {}): Runnable {
       },
       createdAt: 0,
     },
-    runs: { kind: 'bundle', bundle: 'fake', entry: 'fake.mjs', args: ['--fake'] },
+    runs: { kind: 'bundle', bundle: 'fake', program: { runtime: 'node', entry: 'fake.mjs' }, args: ['--fake'] },
     env: { API_KEY: 'hunter2-secret' },
     egress: [],
     limits: { memoryBytesMax: 1, pidsMax: 1, cpusMax: 1, diskBytesMax: 1, lineBytesMax: 1 },

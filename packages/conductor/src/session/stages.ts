@@ -14,7 +14,7 @@ import type {
   TenantId,
 } from '@maestro/contract'
 import type { Frame } from '@maestro/logic'
-import type { Exit, SandboxLimits } from '../sandbox/sandbox.ts'
+import type { Exit, Program, SandboxLimits } from '../sandbox/sandbox.ts'
 
 /** What a verified token allows. */
 export interface Capability {
@@ -36,7 +36,7 @@ export interface Runnable {
   name: string
   release: Release
   runs:
-    | { kind: 'bundle'; bundle: string; entry: string; args: string[] }
+    | { kind: 'bundle'; bundle: string; program: Program; args: string[] }
     | { kind: 'remote'; url: string }
     | { kind: 'recording'; session: SessionId }
   /** Secrets already put in. */

@@ -19,7 +19,12 @@ export function storeContract(name: string, store: () => Store & TenantKeyStore)
     assert.deepEqual(await store.findRelease(localTenant, row.id), row)
     assert.equal(await store.findRelease(acme, row.id), null)
     assert.equal(await store.findRelease(localTenant, 'rel_0' as ReleaseId), null)
-    const bare = release({ name: 'bare', bundle: null, entry: null, source: { kind: 'remote', url: 'https://example.com/mcp' } })
+    const bare = release({
+      name: 'bare',
+      bundle: null,
+      program: null,
+      source: { kind: 'remote', url: 'https://example.com/mcp' },
+    })
     await store.insertRelease(bare)
     assert.deepEqual(await store.findRelease(localTenant, bare.id), bare)
   })

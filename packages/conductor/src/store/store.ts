@@ -10,14 +10,15 @@ import type {
   SessionId,
   TenantId,
 } from '@maestro/contract'
+import type { Program } from '../sandbox/sandbox.ts'
 
 export interface ReleaseRow extends Release {
   id: ReleaseId
   tenant: TenantId
   /** Folder name under `bundles/`, or null where nothing is unpacked. */
   bundle: string | null
-  /** Program relative to the bundle, or null. */
-  entry: string | null
+  /** What runs of it, or null where nothing does. */
+  program: Program | null
   /**
    * Keyed digest of the arguments, environment and egress its manifest was captured with, or empty where that does not matter.
    * Another deployment of the same files with other ones is another release: it may offer other tools.

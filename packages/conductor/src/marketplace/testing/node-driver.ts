@@ -14,7 +14,7 @@ export function nodeDriver(): SandboxDriver & { started: SandboxSpec[] } {
     check: async () => ({ usable: true, detail: 'plain child processes', weaknesses: [] }),
     async start(spec) {
       started.push(spec)
-      return nodeUpstream(spec.id, [join(spec.bundle, spec.entry), ...spec.args], spec.env)
+      return nodeUpstream(spec.id, [join(spec.bundle, spec.program.entry), ...spec.args], spec.env)
     },
     close: async () => {},
   }

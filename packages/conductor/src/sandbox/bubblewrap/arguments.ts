@@ -1,4 +1,5 @@
 import { existsSync, lstatSync, readlinkSync } from 'node:fs'
+import { commandOf } from '../command.ts'
 import type { SandboxSpec } from '../sandbox.ts'
 
 /** Who the server is inside; outside it is somebody else or nobody. */
@@ -72,10 +73,7 @@ export function bubblewrapOptions(spec: SandboxSpec, host: HostFacts, egress: Eg
 export function insideCommand(spec: SandboxSpec, host: HostFacts, egress: boolean): string[] {
   return [
     ...(host.asRoot ? becomeNobody : []),
-    insideNode,
-    ...(egress ? ['--require', insideEgress.bridge] : []),
-    `${insideBundle}/${spec.entry}`,
-    ...spec.args,
+    ...commandOf(spec, { node: insideNode, bundle: insideBundle }, egress ? ['--require', insideEgress.bridge] : []),
   ]
 }
 

@@ -139,7 +139,7 @@ export class BubblewrapDriver implements SandboxDriver {
     const spec: SandboxSpec = {
       id: 'sbx_000000000000000check' as SandboxSpec['id'],
       bundle: this.#host.etc,
-      entry: 'probe.cjs',
+      program: { runtime: 'node', entry: 'probe.cjs' },
       args: [],
       env: {},
       egress: [],
@@ -276,10 +276,10 @@ export class BubblewrapDriver implements SandboxDriver {
   }
 
   #ensureReadable(spec: SandboxSpec): Promise<void> {
-    const key = join(spec.bundle, spec.entry)
+    const key = join(spec.bundle, spec.program.entry)
     let done = this.#readable.get(key)
     if (!done) {
-      done = makeReadable(spec.bundle, spec.entry).catch(cause => {
+      done = makeReadable(spec.bundle, spec.program.entry).catch(cause => {
         this.#readable.delete(key)
         throw new ConductorError('sandbox_start_failed', `the bundle of ${spec.id} cannot be read`, { sandbox: spec.id }, cause)
       })

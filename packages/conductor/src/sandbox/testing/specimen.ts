@@ -86,7 +86,7 @@ export async function startSpecimen(
   const sandbox = await driver.start({
     id: makeId('sbx', world.now(), world.randomBytes(11)),
     bundle,
-    entry: 'probe.cjs',
+    program: { runtime: 'node', entry: 'probe.cjs' },
     args: [],
     egress: [],
     ...changes,

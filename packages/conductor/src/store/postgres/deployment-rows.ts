@@ -13,7 +13,7 @@ interface StoredDeployment extends StoredRelease {
   updated_at: number
 }
 
-const select = `select r.tenant, r.id, r.name, r.version, r.digest, r.source, r.manifest, r.bundle, r.entry, r.ran_with, r.created_at,
+const select = `select r.tenant, r.id, r.name, r.version, r.digest, r.source, r.manifest, r.bundle, r.entry, r.runtime, r.ran_with, r.created_at,
     d.id as deployment_id, d.name as deployment_name, d.env, d.args, d.egress, d.created_at as deployed_at, d.updated_at
   from maestro.deployments d join maestro.releases r on r.tenant = d.tenant and r.id = d.release`
 

@@ -1,4 +1,5 @@
 import type { Manifest, ReleaseId, Source, TenantId } from '@maestro/contract'
+import type { Program } from '../../sandbox/sandbox.ts'
 import type { ReleaseRow, Store } from '../store.ts'
 import { type Sql, statement } from './sql.ts'
 
@@ -13,17 +14,18 @@ export interface StoredRelease {
   manifest: Manifest
   bundle: string | null
   entry: string | null
+  runtime: Program['runtime'] | null
   ran_with: string
   created_at: number
 }
 
-const columns = 'tenant, id, name, version, digest, source, manifest, bundle, entry, ran_with, created_at'
+const columns = 'tenant, id, name, version, digest, source, manifest, bundle, entry, runtime, ran_with, created_at'
 
 // A release never changes, so one that is there already is the same one.
 const insert = statement(
   'release.insert',
-  `insert into maestro.releases (tenant, id, kind, name, version, digest, source, manifest, bundle, entry, ran_with, created_at)
-   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict (tenant, id) do nothing`,
+  `insert into maestro.releases (tenant, id, kind, name, version, digest, source, manifest, bundle, entry, runtime, ran_with, created_at)
+   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict (tenant, id) do nothing`,
 )
 const find = statement('release.find', `select ${columns} from maestro.releases where tenant = $1 and id = $2`)
 const findByVersion = statement(
@@ -40,9 +42,22 @@ const list = statement(
 export function releaseRows(sql: Sql): Pick<Store, 'insertRelease' | 'findRelease' | 'findReleaseByVersion' | 'listReleases'> {
   return {
     insertRelease: async row => {
-      const { tenant, id, source, name, version, digest, manifest, bundle, entry, ranWith, createdAt } = row
+      const { tenant, id, source, name, version, digest, manifest, bundle, program, ranWith, createdAt } = row
       const documents = [JSON.stringify(source), JSON.stringify(manifest)]
-      await sql.rows(insert, [tenant, id, source.kind, name, version, digest, ...documents, bundle, entry, ranWith, createdAt])
+      await sql.rows(insert, [
+        tenant,
+        id,
+        source.kind,
+        name,
+        version,
+        digest,
+        ...documents,
+        bundle,
+        program?.entry ?? null,
+        program?.runtime ?? null,
+        ranWith,
+        createdAt,
+      ])
     },
     findRelease: async (tenant, id) => first(await sql.rows<StoredRelease>(find, [tenant, id])),
     findReleaseByVersion: async (tenant, kind, name, version, digest) =>
@@ -52,8 +67,9 @@ export function releaseRows(sql: Sql): Pick<Store, 'insertRelease' | 'findReleas
 }
 
 export function toRelease(row: StoredRelease): ReleaseRow {
-  const { tenant, id, ran_with, created_at, ...rest } = row
-  return { ...rest, tenant: tenant as TenantId, id: id as ReleaseId, ranWith: ran_with, createdAt: created_at }
+  const { tenant, id, entry, runtime, ran_with, created_at, ...rest } = row
+  const program = entry !== null && runtime !== null ? { runtime, entry } : null
+  return { ...rest, program, tenant: tenant as TenantId, id: id as ReleaseId, ranWith: ran_with, createdAt: created_at }
 }
 
 function first(rows: StoredRelease[]): ReleaseRow | null {

@@ -48,7 +48,7 @@ export function release(change: Partial<ReleaseRow> = {}): ReleaseRow {
     digest: 'sha256:00',
     manifest,
     bundle: 'acme-echo-1.0.0',
-    entry: 'dist/index.js',
+    program: { runtime: 'node', entry: 'dist/index.js' },
     ranWith: '',
     createdAt: 1_790_000_000_000,
     ...change,
