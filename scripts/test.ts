@@ -1,5 +1,6 @@
 /**
- * Runs the tests: `unit` (one process), `console` (browser against a mock), `e2e` (the product as processes); all without a word.
+ * Runs the tests: `unit` (one process), `runtime` (sandbox drivers against the real kernel), `console` (browser against a mock), `e2e` (the
+ * product as processes); all without a word.
  * Other words are file name parts to keep: `npm test -- unit ledger`. Ends with one line that counts them all.
  */
 import { spawn } from 'node:child_process'
@@ -9,6 +10,7 @@ import { createInterface } from 'node:readline'
 
 interface Suite {
   files: string[]
+  exclude?: string
   flags: string[]
 }
 
@@ -16,7 +18,12 @@ const root = join(import.meta.dirname, '..')
 const suites: Record<string, Suite> = {
   unit: {
     files: ['packages/{contract,logic,conductor,cli,testkit}/src/**/*.test.ts', 'scripts/*.test.ts', 'benchmarks/**/*.test.ts'],
+    exclude: '.driver.test.ts',
     flags: ['--test-isolation=none'],
+  },
+  runtime: {
+    files: ['packages/conductor/src/sandbox/**/*.driver.test.ts', 'tests/runtime/**/*.runtime.ts'],
+    flags: ['--test-concurrency=1', '--test-timeout=600000'],
   },
   console: { files: ['packages/console/tests/*.test.ts', 'packages/console/src/**/*.test.ts'], flags: ['--test-isolation=none'] },
   e2e: { files: ['tests/e2e/**/*.e2e.ts'], flags: ['--test-concurrency=1', '--test-timeout=600000'] },
@@ -29,9 +36,14 @@ const totals: Record<string, number> = { pass: 0, fail: 0, cancelled: 0, skipped
 let failed = false
 
 for (const name of wanted.length > 0 ? wanted : Object.keys(suites)) {
-  const { files, flags } = suites[name]!
+  const { files, exclude, flags } = suites[name]!
   const found = files
-    .flatMap(pattern => globSync(pattern, { cwd: root, exclude: path => path.includes('node_modules') }))
+    .flatMap(pattern =>
+      globSync(pattern, {
+        cwd: root,
+        exclude: path => path.includes('node_modules') || (exclude !== undefined && path.endsWith(exclude)),
+      }),
+    )
     .filter(file => parts.length === 0 || parts.some(part => file.includes(part)))
     .sort()
   if (found.length === 0) continue
