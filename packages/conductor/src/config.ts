@@ -90,6 +90,13 @@ export const settings = {
     7 * 86_400_000,
     'A session with no frame for so long is ended.',
   ),
+  hibernateIdleMs: integer(
+    'MAESTRO_HIBERNATE_IDLE_MS',
+    60_000,
+    0,
+    7 * 86_400_000,
+    'A session with no frame for so long gives its sandbox back, where another can be brought to the same state from the tape; 0 never.',
+  ),
   sessionsPerCallerMax: integer(
     'MAESTRO_SESSIONS_PER_CALLER_MAX',
     48,

@@ -28,6 +28,7 @@ import { createPolicy } from './policy/policy.ts'
 import { createTokens } from './policy/tokens.ts'
 import { createPool } from './pool/pool.ts'
 import { createRecorder } from './recorder/recorder.ts'
+import { createRebuilder } from './replay/rebuild.ts'
 import { createReplays } from './replay/replays.ts'
 import { startStub } from './replay/stub-upstream.ts'
 import { writeRuntimeFile } from './runtime-file.ts'
@@ -207,6 +208,7 @@ async function start(
     policy,
     pool,
     recorder,
+    rebuilder: createRebuilder({ pool, recorder, world }),
     journal: watchedJournal,
     version,
     ...(telemetry ? { telemetry } : {}),

@@ -46,7 +46,7 @@ const pool = createRoute({
 const sessions = createRoute({
   getParentRoute: () => root,
   path: '/sessions',
-  validateSearch: searchOf({ state: oneOf('opening', 'ready', 'closed'), deployment: text, search: text }),
+  validateSearch: searchOf({ state: oneOf('opening', 'ready', 'hibernated', 'closed'), deployment: text, search: text }),
   component: lazyRouteComponent(() => import('./pages/sessions/SessionsPage.tsx')),
 })
 

@@ -44,6 +44,7 @@ const pinned: Record<string, [status: number, rpc: number, exit: number]> = {
   server_refused: [502, -32019, 1],
   session_required: [400, -32600, 1],
   session_closed: [404, -32004, 1],
+  session_lost: [404, -32004, 1],
   session_overloaded: [429, -32010, 1],
   stub_miss: [404, -32017, 3],
   recording_unavailable: [507, -32018, 1],

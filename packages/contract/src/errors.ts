@@ -234,6 +234,13 @@ export const errorTable = {
     hint: 'Send initialize first, then the Mcp-Session-Id of its answer with every request.',
   },
   session_closed: { status: 404, retry: 'never', rpc: -32004, exit: 1, hint: 'Initialize a new session.' },
+  session_lost: {
+    status: 404,
+    retry: 'never',
+    rpc: -32004,
+    exit: 1,
+    hint: 'The server could not be brought back to where it was. Initialize a new session.',
+  },
   session_overloaded: {
     status: 429,
     retry: 'later',

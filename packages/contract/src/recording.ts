@@ -55,6 +55,8 @@ export interface EventRecord {
 
 export type TapeEvent =
   | { name: 'lease.granted'; warm: boolean; waitMs: number; startMs: number }
+  | { name: 'session.hibernated'; how: 'handshake' | 'whole' | 'frozen' }
+  | { name: 'session.resumed'; how: 'handshake' | 'whole' | 'frozen'; warm: boolean; ms: number }
   | { name: 'server.stderr'; text: string }
   | { name: 'server.garbled'; text: string; bytes: number }
   | { name: 'server.exited'; code: number | null; signal: string | null; reason: string }

@@ -88,7 +88,12 @@ export const DeployRequest = Type.Object(
 )
 export type DeployRequest = Static<typeof DeployRequest>
 
-export const SessionState = Type.Union([Type.Literal('opening'), Type.Literal('ready'), Type.Literal('closed')])
+export const SessionState = Type.Union(
+  [Type.Literal('opening'), Type.Literal('ready'), Type.Literal('hibernated'), Type.Literal('closed')],
+  {
+    description: 'hibernated: nobody spoke for a while, so its sandbox was given back; the next frame brings it up again.',
+  },
+)
 export type SessionState = Static<typeof SessionState>
 
 export const Session = Type.Object({

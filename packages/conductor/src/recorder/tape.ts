@@ -211,6 +211,7 @@ export function openTape({ fd, header, world, flusher, onClosed }: TapeOptions):
       listeners.push(listener)
       if (failure) listener(failure.cause)
     },
+    flush: () => flushable.write(),
     seal(reason) {
       if (sealing) return sealing
       if (!failure) append(endRecord(reason, taken))

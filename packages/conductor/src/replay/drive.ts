@@ -15,12 +15,14 @@ import type { World } from '../world.ts'
 
 export interface DriveOptions {
   recording: Recording
-  /** The same frames as `traceOf(recording)`, garbled output included. */
+  /** Frames of `traceOf(recording)`, garbled output included: all, or those that are to be said again. */
   trace: readonly TraceFrame[]
   upstream: Upstream
   world: World
   /** How long to wait for the server to end by itself, as it did when it was recorded; absent where it did not. */
   exitWithinMs?: number
+  /** How long nothing may come at the end before the run is over, ms; 0 where the next frame follows at once. */
+  quietMs?: number
   signal?: AbortSignal
   /** Called as the run goes on, with tape frames done and in all. */
   onProgress?(done: number, total: number): void
@@ -44,7 +46,7 @@ export const waitMsOf = (recordedMs: number): number => Math.max(waitMsMin, wait
 /** All waits in vain of one run together, beside three times the length of the recording: a dead server is not waited for per frame. */
 const vainMsMax = 30_000
 /** Silence after the last recorded frame, so that an output that should not be there is seen. */
-const quietMs = 250
+const quietMsUsual = 250
 const quietMsMax = 3_000
 /** Input the server has not read at which the next frame waits. */
 const pendingBytesHigh = 1024 * 1024
@@ -56,7 +58,7 @@ const floodFactor = 4
 
 /** Sends the recorded inputs, each after the outputs that came before it on the tape, and takes down what comes back. */
 export async function drive(options: DriveOptions): Promise<Drive> {
-  const { recording, trace: recorded, upstream, world, exitWithinMs, signal, onProgress } = options
+  const { recording, trace: recorded, upstream, world, exitWithinMs, quietMs = quietMsUsual, signal, onProgress } = options
   const arrivals = createArrivals(world, signal)
   const run: Drive = { trace: [], late: 0, exit: null, flooded: false }
   const live = createKeyer()
@@ -122,7 +124,7 @@ export async function drive(options: DriveOptions): Promise<Drive> {
     onProgress?.(index + 1, recorded.length)
   }
   if (exitWithinMs !== undefined) await arrivals.wait(null, exitWithinMs)
-  await arrivals.quiet(quietMs, quietMsMax)
+  if (quietMs > 0) await arrivals.quiet(quietMs, quietMsMax)
   arrivals.forgetSignal()
   signal?.throwIfAborted()
   return run

@@ -193,6 +193,7 @@ export function fakeStages(server: FakeServer = echoServer, runnables: Runnable[
       frameBytesMax: 256 * 1024,
       initializeMsMax: 5_000,
       sessionIdleMs: 60_000,
+      hibernateIdleMs: 0,
       recordingMiBMax: 1024,
       sessionsPerCallerMax: 48,
       drainMsMax: 200,
@@ -252,6 +253,7 @@ export function fakeStages(server: FakeServer = echoServer, runnables: Runnable[
           onFailure(listener) {
             onFailure = listener
           },
+          flush: async () => {},
           async seal(reason) {
             tape.seals.push(reason)
           },

@@ -10,20 +10,25 @@ import {
 import { type Frame, idTextOf, keyOfToken, type RpcError, readFrame, writeError } from '@maestro/logic'
 import type { Config } from '../config.ts'
 import type { World } from '../world.ts'
+import { clientName } from './client-name.ts'
 import { exitError } from './exit-error.ts'
 import { filterTools } from './filter-tools.ts'
+import { createHibernation } from './hibernation.ts'
 import { openTape } from './open-tape.ts'
-import type { Capability, Face, Journal, Policy, Pool, Recorder, RequestSpan, Runnable, Telemetry } from './stages.ts'
+import { platformAnswer } from './platform-answer.ts'
+import type { Capability, Face, Journal, Policy, Pool, Rebuilder, Recorder, RequestSpan, Runnable, Telemetry } from './stages.ts'
 import { errorTypeOf, startSpan, withTrace } from './trace-request.ts'
 
 /** What stands behind each stage of a session's way. */
 export interface Stages {
-  config: Pick<Config, 'initializeMsMax' | 'sessionIdleMs' | 'frameBytesMax' | 'recordingMiBMax'>
+  config: Pick<Config, 'initializeMsMax' | 'sessionIdleMs' | 'hibernateIdleMs' | 'frameBytesMax' | 'recordingMiBMax'>
   world: World
   policy: Policy
   pool: Pool
   recorder: Recorder
   journal: Journal
+  /** Without it no session gives its sandbox back before it ends. */
+  rebuilder?: Rebuilder
   telemetry?: Telemetry
   /** Of Conductor, for the recording. */
   version: string
@@ -95,7 +100,6 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
   if (decision.verdict === 'deny') throw new ConductorError(decision.code, decision.message, { rule: decision.rule })
 
   const lease = await stages.pool.lease(runnable)
-  const { upstream } = lease
   const id = makeId('ses', world.now(), world.randomBytes(11))
   const log = world.log.with({ session: id, deployment: runnable.name })
   const openedAt = world.now()
@@ -112,7 +116,7 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
     protocolVersion: opening.protocolVersion ?? null,
     client: clientName(opening.clientInfo),
     subject: opening.capability.subject,
-    driver: upstream.driver,
+    driver: lease.upstream.driver,
     warm: lease.warm,
     state: opening.handshake === false ? 'ready' : 'opening',
     closeReason: null,
@@ -137,6 +141,22 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
   let exitTaped = false
   const closed = Promise.withResolvers<void>()
 
+  const hibernation = createHibernation(stages, {
+    id,
+    runnable,
+    lease,
+    tape,
+    row,
+    log,
+    isAtRest: () => ending === null && open.size === 0 && asked.size === 0,
+    lastFrameMs: () => lastFrameMs,
+    refuseAll: error => {
+      for (const idKey of [...open.keys()]) guarded(() => refuse(idKey, error))
+    },
+    close,
+    save,
+  })
+  const { upstream } = hibernation
   upstream.onEvent(event => {
     if (ending === null) tape.event(event)
     if (event.name === 'server.exited') exitTaped = true
@@ -316,7 +336,7 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
     } catch (error) {
       const refused =
         error instanceof ConductorError ? error : new ConductorError('internal', 'The list cannot be filtered.', {}, error)
-      return platformAnswer(request, refused)
+      return platformAnswer(request.idText, refused)
     }
   }
 
@@ -325,7 +345,7 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
     const request = open.get(idKey)
     if (request === undefined) return
     settle(idKey, error.code)
-    face.deliver(platformAnswer(request, error))
+    face.deliver(platformAnswer(request.idText, error))
   }
 
   function settle(idKey: string, errorType: string | null): void {
@@ -364,11 +384,12 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
     await null
     cancelInitialize()
     cancelIdle()
+    hibernation.stop()
     cancelSave?.()
     for (const idKey of [...open.keys()]) guarded(() => refuse(idKey, error))
     guarded(() => face.ended(reason))
     try {
-      await lease.release()
+      await upstream.close()
       const exit = await upstream.exited
       if (!exitTaped) tape.event({ name: 'server.exited', code: exit.code, signal: exit.signal, reason: exit.reason })
     } catch (failure) {
@@ -424,18 +445,6 @@ interface OpenRequest {
   /** The tools an answer may show, where the token names some. */
   tools: ReadonlySet<string> | null
   span: RequestSpan | null
-}
-
-function platformAnswer(request: OpenRequest, error: ConductorError): Frame {
-  const frame = readFrame(writeError(request.idText, rpcErrorOf(error)))
-  if (frame.kind === 'fault') throw new Error(`invariant: our own answer is no frame: ${frame.message}`)
-  return frame
-}
-
-function clientName(clientInfo: unknown): string | null {
-  const info = clientInfo as { name?: unknown; version?: unknown } | null | undefined
-  if (typeof info?.name !== 'string') return null
-  return `${info.name} ${typeof info.version === 'string' ? info.version : ''}`.trim().slice(0, 128)
 }
 
 const overloaded = (message: string) => new ConductorError('session_overloaded', message)

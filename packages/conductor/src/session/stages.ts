@@ -104,6 +104,8 @@ export interface Tape {
   frame(direction: Direction, bytes: Uint8Array): number
   event(event: TapeEvent): void
   onFailure(listener: (cause: unknown) => void): void
+  /** Settles once everything put so far is in the file. */
+  flush(): Promise<void>
   /** Writes the end record, flushes to disk, closes. */
   seal(reason: string): Promise<void>
 }
@@ -115,6 +117,21 @@ export interface Recorder {
   pathOf(session: SessionId): string
   /** Seals what a crash left open. Returns the sessions it mended. */
   recover(): Promise<SessionId[]>
+}
+
+/** Makes the server of a session again after its sandbox was given back. */
+export interface Rebuilder {
+  /**
+   * How the session's server can be made again, from what is on its tape; `null` where it cannot. Where everything has to be said
+   * again, that was tried once in a sandbox of its own and gave the same answers. Never throws.
+   */
+  prepare(session: SessionId, runnable: Runnable): Promise<Rebuild | null>
+}
+
+export interface Rebuild {
+  readonly how: 'handshake' | 'whole'
+  /** Says to a fresh server what the tape says it was told. False where it answers otherwise than before. */
+  run(upstream: Upstream): Promise<boolean>
 }
 
 /** Keeps the rows people look at. Called outside the frame path; writes are gathered. */

@@ -43,6 +43,8 @@ const headerShape: Shape = {
 
 const eventShapes: Readonly<Record<TapeEvent['name'], Shape>> = {
   'lease.granted': { warm: flag, waitMs: number, startMs: number },
+  'session.hibernated': { how: text },
+  'session.resumed': { how: text, warm: flag, ms: number },
   'server.stderr': { text },
   'server.garbled': { text, bytes: count },
   'server.exited': { code: orNull(number), signal: orNull(text), reason: text },

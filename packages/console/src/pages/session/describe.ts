@@ -59,6 +59,16 @@ function describeEvent(event: TapeEvent): Omit<Description, 'state'> {
         name: event.warm ? 'warm sandbox leased' : 'sandbox started and leased',
         detail: `waited ${duration(event.waitMs)}${event.startMs > 0 ? `, started in ${duration(event.startMs)}` : ''}`,
       }
+    case 'session.hibernated':
+      return { name: 'hibernated', detail: event.how === 'frozen' ? 'its processes were stopped' : 'its sandbox was given back' }
+    case 'session.resumed':
+      return {
+        name: 'resumed',
+        detail:
+          event.how === 'frozen'
+            ? `after ${duration(event.ms)}, its processes go on`
+            : `after ${duration(event.ms)}, in a ${event.warm ? 'warm' : 'new'} sandbox told ${event.how === 'whole' ? 'everything' : 'the handshake'} again`,
+      }
     case 'server.stderr':
       return { name: 'stderr', detail: event.text.trim() }
     case 'server.garbled':

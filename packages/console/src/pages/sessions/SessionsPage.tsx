@@ -65,6 +65,7 @@ export default function SessionsPage() {
             <option value="">any</option>
             <option value="opening">opening</option>
             <option value="ready">open</option>
+            <option value="hibernated">hibernated</option>
             <option value="closed">closed</option>
           </select>
         </label>

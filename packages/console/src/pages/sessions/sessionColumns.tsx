@@ -51,6 +51,7 @@ export const sessionColumns: readonly Column[] = [
 export function SessionState({ session }: { session: Session }) {
   if (session.state === 'opening') return <State tone="busy">Opening</State>
   if (session.state === 'ready') return <State tone="good">Open</State>
+  if (session.state === 'hibernated') return <State tone="quiet">Hibernated</State>
   const ordinary = session.closeReason === null || ['client', 'idle', 'drain', 'operator'].includes(session.closeReason)
   return <State tone={ordinary ? 'quiet' : 'bad'}>{ordinary ? 'Closed' : (session.closeReason ?? '').replaceAll('_', ' ')}</State>
 }
