@@ -13,6 +13,7 @@ import type { World } from '../world.ts'
 import { clientName } from './client-name.ts'
 import { exitError } from './exit-error.ts'
 import { filterTools } from './filter-tools.ts'
+import { firstRow } from './first-row.ts'
 import { createHibernation } from './hibernation.ts'
 import { openTape } from './open-tape.ts'
 import { platformAnswer } from './platform-answer.ts'
@@ -107,27 +108,7 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
   const tape = await openTape(stages, opening, lease, id, openedAt)
   tape.event({ name: 'lease.granted', warm: lease.warm, waitMs: lease.waitMs, startMs: lease.startMs })
 
-  const row: SessionRow = {
-    id,
-    deployment: runnable.deployment,
-    deploymentName: runnable.name,
-    release: runnable.release.id,
-    era,
-    protocolVersion: opening.protocolVersion ?? null,
-    client: clientName(opening.clientInfo),
-    subject: opening.capability.subject,
-    driver: lease.upstream.driver,
-    warm: lease.warm,
-    state: opening.handshake === false ? 'ready' : 'opening',
-    closeReason: null,
-    startupMs: null,
-    frames: 0,
-    calls: 0,
-    errors: 0,
-    openedAt,
-    closedAt: null,
-    replay: null,
-  }
+  const row = firstRow(opening, lease, id, openedAt)
   /** Requests of the client, by id, that wait for the server. */
   const open = new Map<string, OpenRequest>()
   /** Requests of the server that wait for the client. */
@@ -150,9 +131,7 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
     log,
     isAtRest: () => ending === null && open.size === 0 && asked.size === 0,
     lastFrameMs: () => lastFrameMs,
-    refuseAll: error => {
-      for (const idKey of [...open.keys()]) guarded(() => refuse(idKey, error))
-    },
+    refuseAll,
     close,
     save,
   })
@@ -348,6 +327,10 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
     face.deliver(platformAnswer(request.idText, error))
   }
 
+  function refuseAll(error: ConductorError): void {
+    for (const idKey of [...open.keys()]) guarded(() => refuse(idKey, error))
+  }
+
   function settle(idKey: string, errorType: string | null): void {
     open.get(idKey)?.span?.end(errorType)
     open.delete(idKey)
@@ -386,7 +369,7 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
     cancelIdle()
     hibernation.stop()
     cancelSave?.()
-    for (const idKey of [...open.keys()]) guarded(() => refuse(idKey, error))
+    refuseAll(error)
     guarded(() => face.ended(reason))
     try {
       await upstream.close()
