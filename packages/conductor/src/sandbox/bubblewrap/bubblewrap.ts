@@ -60,7 +60,10 @@ export class BubblewrapDriver implements SandboxDriver {
     this.#world = world
     this.#allowPrivate = options.allowPrivate ?? []
     this.#cgroups = options.cgroups === undefined ? findCgroups() : options.cgroups
-    const leftovers = [...(this.#cgroups ? cleanCgroups(this.#cgroups) : []), ...cleanRunFolders()]
+    const leftovers = [
+      ...(this.#cgroups ? cleanCgroups(this.#cgroups, (ms, callback) => world.after(ms, callback)) : []),
+      ...cleanRunFolders(),
+    ]
     if (leftovers.length > 0) world.log.warn('sandbox.leftovers_removed', { count: leftovers.length })
     this.#folder = makeRunFolder()
     this.#nextUid = process.getuid?.() === 0 ? makeUidSource() : null
