@@ -21,6 +21,7 @@ export function sandboxEnvironment(spec: SandboxSpec): Record<string, string> {
 }
 
 /** The command that runs the server inside. */
-export function insideCommand(spec: SandboxSpec, egress: boolean): string[] {
-  return commandOf(spec, { node: insideNode, bundle: insideBundle }, egress ? ['--require', insideEgress.bridge] : [])
+export function insideCommand(spec: SandboxSpec, egress: boolean, nodeOptions: readonly string[] = []): string[] {
+  const bridge = egress ? ['--require', insideEgress.bridge] : []
+  return commandOf(spec, { node: insideNode, bundle: insideBundle }, [...nodeOptions, ...bridge])
 }
