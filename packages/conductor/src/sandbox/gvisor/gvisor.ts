@@ -123,7 +123,8 @@ export class GvisorDriver implements SandboxDriver {
   }
 
   async #start(spec: SandboxSpec, program: string, platform: Platform): Promise<Sandbox> {
-    if (this.#nextUid) await this.#ensureReadable(spec)
+    // The server is nobody to gVisor's kernel too, which looks at the modes of files itself.
+    await this.#ensureReadable(spec)
     const cgroup = this.#makeCgroup(spec)
     let egress: EgressProxy | null = null
     try {
