@@ -2,12 +2,14 @@ import { ConductorError } from '@maestro/contract'
 import type { Config } from '../config.ts'
 import type { World } from '../world.ts'
 import { BubblewrapDriver } from './bubblewrap/bubblewrap.ts'
+import { GvisorDriver } from './gvisor/gvisor.ts'
 import { ProcessDriver } from './process/process.ts'
 import type { DriverCheck, DriverName, SandboxDriver } from './sandbox.ts'
 
 /** Every driver, in the order `maestro doctor` lists them. */
 const makers: Partial<Record<DriverName, (world: World) => SandboxDriver>> = {
   bubblewrap: world => new BubblewrapDriver(world),
+  gvisor: world => new GvisorDriver(world),
   process: world => new ProcessDriver(world),
 }
 
