@@ -6,14 +6,15 @@ import { promisify } from 'node:util'
 import { ConductorError } from '@maestro/contract'
 import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
-import { type CgroupBase, cleanCgroups, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
+import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
 import type { EgressProxy } from '../egress/egress-proxy.ts'
 import { bridgeEnvironment, bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
 import { writeEtc } from '../etc.ts'
 import { insideUid } from '../inside.ts'
+import { removeLeftovers } from '../leftovers.ts'
 import { makeReadable } from '../make-readable.ts'
 import { lastWords, NamespacedTree, pipeOf, readInitPid } from '../namespaced-tree.ts'
-import { cleanRunFolders, makeRunFolder } from '../owner.ts'
+import { makeRunFolder } from '../owner.ts'
 import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
 import { type ResourceLimits, shimmed } from '../shim.ts'
 import { type ProcessTree, StdioUpstream } from '../stdio-upstream.ts'
@@ -58,11 +59,7 @@ export class BubblewrapDriver implements SandboxDriver {
     this.#world = world
     this.#allowPrivate = options.allowPrivate ?? []
     this.#cgroups = options.cgroups === undefined ? findCgroups() : options.cgroups
-    const leftovers = [
-      ...(this.#cgroups ? cleanCgroups(this.#cgroups, (ms, callback) => world.after(ms, callback)) : []),
-      ...cleanRunFolders(),
-    ]
-    if (leftovers.length > 0) world.log.warn('sandbox.leftovers_removed', { count: leftovers.length })
+    removeLeftovers(this.#cgroups, world)
     this.#folder = makeRunFolder()
     this.#nextUid = process.getuid?.() === 0 ? makeUidSource() : null
     this.#etc = writeEtc(this.#folder)
