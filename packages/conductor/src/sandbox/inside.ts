@@ -6,6 +6,8 @@ import type { SandboxSpec } from './sandbox.ts'
 export const insideUid = 65_534
 export const insideHome = '/home/sandbox'
 export const insideBundle = '/bundle'
+/** Where what was made ahead for a faster start is. */
+export const insidePrepared = '/prepared'
 export const insideNode = '/run/maestro/node'
 
 /** Files from our side that a sandbox with egress needs. */
@@ -23,5 +25,6 @@ export function sandboxEnvironment(spec: SandboxSpec): Record<string, string> {
 /** The command that runs the server inside. */
 export function insideCommand(spec: SandboxSpec, egress: boolean, nodeOptions: readonly string[] = []): string[] {
   const bridge = egress ? ['--require', insideEgress.bridge] : []
-  return commandOf(spec, { node: insideNode, bundle: insideBundle }, [...nodeOptions, ...bridge])
+  const places = { node: insideNode, bundle: insideBundle, prepared: insidePrepared }
+  return commandOf(spec, places, [...nodeOptions, ...bridge])
 }

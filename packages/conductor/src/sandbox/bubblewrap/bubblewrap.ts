@@ -7,6 +7,7 @@ import { ConductorError } from '@maestro/contract'
 import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
+import { preparedFolderOf } from '../command.ts'
 import type { EgressProxy } from '../egress/egress-proxy.ts'
 import { bridgeEnvironment, bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
 import { writeEtc } from '../etc.ts'
@@ -116,6 +117,7 @@ export class BubblewrapDriver implements SandboxDriver {
         node: process.execPath,
         etc: this.#etc,
         bundle: spec.bundle,
+        prepared: preparedFolderOf(spec),
         egress: egress && { socket: egress.path, bridge: bridgePath },
       }
       const options = bubblewrapOptions(enriched, places, asRoot)

@@ -6,6 +6,7 @@ import { ConductorError } from '@maestro/contract'
 import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
+import { preparedFolderOf } from '../command.ts'
 import type { EgressProxy } from '../egress/egress-proxy.ts'
 import { bridgeEnvironment, bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
 import { writeEtc } from '../etc.ts'
@@ -169,6 +170,7 @@ export class GvisorDriver implements SandboxDriver {
       node: process.execPath,
       etc: this.#etc,
       bundle: spec.bundle,
+      prepared: preparedFolderOf(spec),
       egress: egress && { socket: egress.path, bridge: bridgePath },
     }
     const command = ['bwrap', '--info-fd', `${descriptor.info}`, '--args', `${descriptor.options}`, '--']
@@ -308,7 +310,7 @@ export class GvisorDriver implements SandboxDriver {
 function makeStage(): string {
   const folder = makeRunFolder()
   chmodSync(folder, 0o755)
-  for (const name of ['etc', 'bundle']) mkdirSync(join(folder, name), { mode: 0o755 })
+  for (const name of ['etc', 'bundle', 'prepared']) mkdirSync(join(folder, name), { mode: 0o755 })
   for (const name of ['node', 'runsc', 'bridge', 'socket']) writeFileSync(join(folder, name), '', { mode: 0o644 })
   return folder
 }

@@ -20,11 +20,13 @@ export function staged(
     [places.node, at('node')],
     [program, at('runsc')],
   ]
+  if (places.prepared !== null) mounts.push([places.prepared, at('prepared')])
   if (places.egress) mounts.push([places.egress.bridge, at('bridge')], [places.egress.socket, at('socket')])
   return {
     places: {
       etc: at('etc'),
       bundle: at('bundle'),
+      prepared: places.prepared && at('prepared'),
       node: at('node'),
       egress: places.egress && { bridge: at('bridge'), socket: at('socket') },
     },
