@@ -12,7 +12,7 @@ import type { World } from '../world.ts'
 import { type Observation, observe } from './observe.ts'
 import { joinModules, NotOneFile } from './one-file.ts'
 import { runBuild } from './run-build.ts'
-import { median, type StartRecord } from './start-record.ts'
+import type { StartRecord } from './start-record.ts'
 
 export interface PrepareParts {
   world: World
@@ -233,7 +233,8 @@ async function timeStarts(
       }
     }
   }
-  return Object.fromEntries([...times].map(([kind, all]) => [kind, Math.round(median(all) * 10) / 10]))
+  // The best of them: what else the machine does only ever adds.
+  return Object.fromEntries([...times].map(([kind, all]) => [kind, Math.round(Math.min(...all) * 10) / 10]))
 }
 
 /** Whether it waits with its dependencies loaded and then answers, all of its environment coming late. */

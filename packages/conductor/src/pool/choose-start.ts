@@ -14,7 +14,9 @@ export type ChosenStart = Pick<SandboxSpec, 'prepared' | 'held' | 'env' | 'maske
 export function chooseStart(runnable: BundleRunnable, leased: boolean): ChosenStart {
   const { env, runs, secretEnv = [] } = runnable
   const { program, prepared } = runs
-  const kind = prepared && prepared.kinds.find(kind => kind !== 'snapshot' || !touches(prepared.reads.snapshot, Object.keys(env)))
+  const fits = (kind: 'one-file' | 'snapshot') =>
+    kind !== 'snapshot' || !touches(prepared?.reads.snapshot ?? [], Object.keys(env))
+  const kind = prepared?.kinds.find(fits)
   const chosen = prepared && kind ? { prepared: { folder: prepared.folder, kind } } : {}
   const names = leased ? [] : secretEnv.filter(name => name in env)
   if (names.length === 0) return { ...chosen, env, late: null }

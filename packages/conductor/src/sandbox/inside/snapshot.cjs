@@ -95,13 +95,32 @@ function watchEnvironment() {
     reads[loading] ??= []
     if (!reads[loading].includes(key)) reads[loading].push(key)
   }
+  const setting = () => note('the environment, which it sets')
   const watched = new Proxy(before, {
-    get: (_, key) => (read(key), real()[key]),
-    has: (_, key) => (read(key), key in real()),
-    set: (_, key, value) => (note('the environment, which it sets'), Reflect.set(real(), key, value)),
-    deleteProperty: (_, key) => (note('the environment, which it sets'), Reflect.deleteProperty(real(), key)),
-    ownKeys: () => (read('*'), Reflect.ownKeys(real())),
-    getOwnPropertyDescriptor: (_, key) => (read(key), Reflect.getOwnPropertyDescriptor(real(), key)),
+    get(_, key) {
+      read(key)
+      return real()[key]
+    },
+    has(_, key) {
+      read(key)
+      return key in real()
+    },
+    set(_, key, value) {
+      setting()
+      return Reflect.set(real(), key, value)
+    },
+    deleteProperty(_, key) {
+      setting()
+      return Reflect.deleteProperty(real(), key)
+    },
+    ownKeys() {
+      read('*')
+      return Reflect.ownKeys(real())
+    },
+    getOwnPropertyDescriptor(_, key) {
+      read(key)
+      return Reflect.getOwnPropertyDescriptor(real(), key)
+    },
   })
   process.env = watched
   undo.push(() => {
