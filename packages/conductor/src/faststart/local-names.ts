@@ -9,6 +9,11 @@ const nativeRequire = /\brequire\s*\.\s*(?:resolve|cache|extensions)\b|\brequire
 const computedImport = /\bimport\s*\(\s*(?!\s*['"])/g
 const strict = /^(?:\s|\/\/[^\n]*\n|\/\*[\s\S]*?\*\/)*(['"])use strict\1/
 
+function isModule(source: string, path: string): boolean {
+  if (/\.[mc][jt]s$/.test(path)) return /\.m[jt]s$/.test(path)
+  return /^\s*(?:import\s*(?:["'{*]|[\w$]+[\s,])|export\s*[{*\w])/m.test(source)
+}
+
 /**
  * The names a module finds around it, made to mean the original file, and only where it speaks of them: joined into one file the module
  * would otherwise see the joined file's. Told by pattern: a match inside a text or comment costs a little and changes nothing.
@@ -22,8 +27,7 @@ export function localNames(text: string, path: string): LocalNames {
     source = source.replace(computedImport, 'maestroImport(')
     parts.push(`const maestroImport = ${at}.import;`)
   }
-  const isModule = /^\s*(?:import|export)\b/m.test(source)
-  if (!isModule) {
+  if (!isModule(source, path)) {
     if (/\b__filename\b/.test(source)) parts.push(`var __filename = ${at}.filename;`)
     if (/\b__dirname\b/.test(source)) parts.push(`var __dirname = ${at}.dirname;`)
     if (nativeRequire.test(source)) parts.push(`var require = ${at}.require;`)

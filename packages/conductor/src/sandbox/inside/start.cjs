@@ -31,7 +31,7 @@ function surroundings(root, entry) {
     at(file) {
       let place = places.get(file)
       if (!place) {
-        place = placeOf(path.join(root, file), file === entry)
+        place = placeOf(maestro, path.join(root, file), file === entry)
         places.set(file, place)
       }
       return place
@@ -40,14 +40,15 @@ function surroundings(root, entry) {
   return maestro
 }
 
-function placeOf(filename, isMain) {
+function placeOf(maestro, filename, isMain) {
   const url = pathToFileURL(filename).href
   let ownRequire = null
   const requireHere = name => {
     ownRequire ??= nodeModule.createRequire(filename)
     return ownRequire(name)
   }
-  for (const name of ['resolve', 'cache', 'extensions', 'main']) {
+  Object.defineProperty(requireHere, 'main', { get: () => maestro.main })
+  for (const name of ['resolve', 'cache', 'extensions']) {
     Object.defineProperty(requireHere, name, {
       get() {
         ownRequire ??= nodeModule.createRequire(filename)
