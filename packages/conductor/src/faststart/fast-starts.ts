@@ -24,6 +24,8 @@ export interface FastStartsParts extends PrepareParts {
   /** Where the prepared folders are. */
   folder: string
   enabled: boolean
+  /** What compiled code and heaps are good for: another Node, processor or Conductor makes them stale. */
+  machine?: readonly string[]
   /** Digest under a key of this install: what it is made of cannot be guessed from it. */
   keyedDigest(text: string): string
   onReady(): void
@@ -37,7 +39,7 @@ type Job = { key: string; runnable: BundleRunnable }
 type BundleRunnable = Runnable & { runs: Extract<Runnable['runs'], { kind: 'bundle' }> }
 
 export function createFastStarts(parts: FastStartsParts): FastStarts {
-  const { world, folder, driver } = parts
+  const { world, folder, driver, machine = thisMachine() } = parts
   const records = new Map<string, StartRecord | null>()
   const waiting = new Map<string, Job>()
   const closing = new AbortController()
@@ -48,9 +50,8 @@ export function createFastStarts(parts: FastStartsParts): FastStarts {
   /** Names all that a prepared start depends on: another Node, another driver or another of our loaders makes it stale. */
   function keyOf({ release, runs, env, egress, limits }: BundleRunnable): string {
     const { program, args, bundle } = runs
-    const machine = [process.version, process.arch, v8.cachedDataVersionTag(), driver.name, inside]
     const what = [release.digest, program, args, Object.entries(env).sort(), egress, limits.memoryBytesMax, bundle]
-    return parts.keyedDigest(JSON.stringify([machine, what]))
+    return parts.keyedDigest(JSON.stringify([machine, driver.name, inside, what]))
   }
 
   function recordOf(key: string): StartRecord | null {
@@ -153,6 +154,8 @@ export function createFastStarts(parts: FastStartsParts): FastStarts {
     },
   }
 }
+
+const thisMachine = (): string[] => [process.version, process.arch, String(v8.cachedDataVersionTag())]
 
 const failed = (why: string): StartRecord => ({
   kind: 'plain',
