@@ -4,14 +4,28 @@ export interface LocalNames {
   source: string
 }
 
+// The text is anybody's, so none of these patterns may look at a stretch of it more than once.
 /** Needs a `require` of the file's own: a computed path, or more than a call. */
 const nativeRequire = /\brequire\s*\.\s*(?:resolve|cache|extensions)\b|\brequire\s*\(\s*[^'"\s)]/
-const computedImport = /\bimport\s*\(\s*(?!\s*['"])/g
-const strict = /^(?:\s|\/\/[^\n]*\n|\/\*[\s\S]*?\*\/)*(['"])use strict\1/
+const computedImport = /\bimport\s*\(\s*(?=[^\s'"])/g
+const blank = /\s+|\/\/[^\n]*|\/\*[\s\S]*?\*\//y
+const useStrict = /(['"])use strict\1/y
+
+/** Whether the first statement asks for strict mode, which what is put before it would end. */
+function asksForStrict(source: string): boolean {
+  let at = 0
+  for (;;) {
+    blank.lastIndex = at
+    if (!blank.test(source)) break
+    at = blank.lastIndex
+  }
+  useStrict.lastIndex = at
+  return useStrict.test(source)
+}
 
 function isModule(source: string, path: string): boolean {
   if (/\.[mc][jt]s$/.test(path)) return /\.m[jt]s$/.test(path)
-  return /^\s*(?:import\s*(?:["'{*]|[\w$]+[\s,])|export\s*[{*\w])/m.test(source)
+  return /^[ \t]*(?:import\s*(?:["'{*]|[\w$]+[\s,])|export\s*[{*\w])/m.test(source)
 }
 
 /**
@@ -23,8 +37,9 @@ export function localNames(text: string, path: string): LocalNames {
   const at = `maestro.at(${JSON.stringify(path)})`
   const parts: string[] = []
   if (/\bimport\.meta\b/.test(source)) parts.push(`const maestroMeta = ${at}.meta;`)
-  if (computedImport.test(source)) {
-    source = source.replace(computedImport, 'maestroImport(')
+  const withImport = source.replace(computedImport, 'maestroImport(')
+  if (withImport !== source) {
+    source = withImport
     parts.push(`const maestroImport = ${at}.import;`)
   }
   if (!isModule(source, path)) {
@@ -34,5 +49,5 @@ export function localNames(text: string, path: string): LocalNames {
     if (/\brequire\.main\b/.test(source)) parts.push(`maestro.entered(${JSON.stringify(path)}, module);`)
   }
   if (parts.length === 0) return { prefix: '', source }
-  return { prefix: `${strict.test(source) ? '"use strict";' : ''}${parts.join('')}`, source }
+  return { prefix: `${asksForStrict(source) ? '"use strict";' : ''}${parts.join('')}`, source }
 }

@@ -14,7 +14,7 @@ export interface OneFile {
 }
 
 /** Bounds of what a bundle can make us do. The largest servers known have 12 MB of source. */
-const sourceBytesMax = 48 * 1024 * 1024
+const sourceBytesMax = 32 * 1024 * 1024
 const textBytesMax = 48 * 1024 * 1024
 const filesMax = 8000
 const buildMsMax = 30_000

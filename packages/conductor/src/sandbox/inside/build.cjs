@@ -37,13 +37,7 @@ function record() {
   const send = message => child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)
   const askAll = () => {
     send({ method: 'notifications/initialized' })
-    for (const [index, method] of [
-      'tools/list',
-      'prompts/list',
-      'resources/list',
-      'resources/templates/list',
-      'ping',
-    ].entries()) {
+    for (const [index, method] of ['tools/list', 'prompts/list', 'resources/list', 'resources/templates/list'].entries()) {
       asked.add(index + 1)
       send({ id: index + 1, method, params: {} })
     }
