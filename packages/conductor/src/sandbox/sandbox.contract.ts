@@ -3,16 +3,16 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { findCgroups } from './cgroup/cgroups.ts'
-import { environmentLine, heldLine } from './held.ts'
+import { describeHeldStarts } from './held.contract.ts'
 import { ownerName } from './owner.ts'
 import type { SandboxDriver } from './sandbox.ts'
-import { makePreparedProbe, makeProbeBundle, processesOf, type Specimen, startSpecimen, until } from './testing/specimen.ts'
+import { makeProbeBundle, processesOf, type Specimen, startSpecimen, until } from './testing/specimen.ts'
 
 const MiB = 1024 * 1024
 
@@ -32,7 +32,6 @@ export interface ContractSubject {
 export function sandboxContract(subject: ContractSubject): void {
   describe(`${subject.title} keeps the contract of a sandbox:`, { timeout: 90_000 }, () => {
     const bundle = makeProbeBundle()
-    const prepared = makePreparedProbe()
     const foldersBefore = ourFolders()
     let driver: SandboxDriver
     before(() => {
@@ -41,7 +40,6 @@ export function sandboxContract(subject: ContractSubject): void {
     after(async () => {
       await driver.close()
       bundle.remove()
-      prepared.remove()
     })
     const start = (changes?: Parameters<typeof startSpecimen>[2]) => startSpecimen(driver, bundle.folder, changes)
     const withSpecimen = async (use: (specimen: Specimen) => Promise<void>, changes?: Parameters<typeof startSpecimen>[2]) => {
@@ -245,32 +243,7 @@ export function sandboxContract(subject: ContractSubject): void {
         { args: ['-a', '$HOME "b"', ''] },
       ))
 
-    it('holds a program until its environment comes, and nothing of it before is in the program', async () => {
-      const KEY = `sk-${randomUUID()}\n"'$(x)`
-      const specimen = await start({ held: 'bare', masked: { KEY } })
-      await until('it waits', () => specimen.frames.includes(heldLine))
-      for (const pid of specimen.alive()) assert.ok(!holds(pid, KEY.slice(0, 20)), `process ${pid} knows the secret`)
-      specimen.sandbox.send(environmentLine({ runtime: 'node', entry: '' }, { KEY }))
-      assert.equal(await specimen.ask('return process.env.KEY'), KEY)
-      const seen = specimen.alive().filter(pid => holds(pid, KEY.slice(0, 20)))
-      assert.ok(!subject.seesProcesses || seen.length > 0, 'the search finds what is there')
-      await specimen.ask('process.stderr.write(process.env.KEY.slice(0, 39) + " " + process.env.KEY)')
-      const exit = await specimen.askLast('process.exit(1)')
-      assert.match(exit.stderrTail, /\[KEY\]/)
-    })
-
-    it('gives a prepared folder, which nobody can change, and starts from it', () =>
-      withSpecimen(
-        async specimen => {
-          assert.equal(await specimen.ask('return require("node:path").basename(process.argv[1])'), 'probe.cjs')
-          assert.deepEqual(await specimen.ask('return process.argv.slice(2)'), ['-a'])
-          assert.equal(await specimen.ask('return globalThis.fromPrepared'), true)
-          if (!subject.isolates) return
-          const written = await specimen.ask('require("node:fs").writeFileSync("/prepared/x", "")')
-          assert.match(JSON.stringify(written), /EROFS|EACCES|EPERM/)
-        },
-        { args: ['-a'], prepared: { folder: prepared.folder, kind: 'one-file' } },
-      ))
+    describeHeldStarts(subject, start, withSpecimen)
 
     it('throws sandbox_start_failed or ends as crashed for a program that is not there', async () => {
       const reason = await start({ program: { runtime: 'node', entry: 'absent.cjs' } }).then(
@@ -459,28 +432,6 @@ const forkBomb =
 /** Leaves the group, the session and the parent, as a daemon does. */
 const doubleFork =
   'return new Promise(done => require("node:child_process").spawn("/bin/sh", ["-c", "(setsid sleep 1000 & setsid sleep 1000 &)"], { stdio: "ignore", detached: true }).on("exit", done))'
-
-/** Whether the text is in the environment or in the memory of a process. */
-function holds(pid: number, text: string): boolean {
-  if (readFileSync(`/proc/${pid}/environ`, 'latin1').includes(text)) return true
-  const memory = openSync(`/proc/${pid}/mem`, 'r')
-  try {
-    for (const line of readFileSync(`/proc/${pid}/maps`, 'latin1').split('\n')) {
-      const [, from, to] = /^([0-9a-f]+)-([0-9a-f]+) rw/.exec(line) ?? []
-      if (!from || !to) continue
-      const bytes = Buffer.alloc(Math.min(Number.parseInt(to, 16) - Number.parseInt(from, 16), 64 * MiB))
-      try {
-        const read = readSync(memory, bytes, 0, bytes.length, Number.parseInt(from, 16))
-        if (bytes.subarray(0, read).includes(text)) return true
-      } catch {
-        // Reserved and never touched, or gone meanwhile.
-      }
-    }
-    return false
-  } finally {
-    closeSync(memory)
-  }
-}
 
 const ourFolders = (): string[] => readdirSync(tmpdir()).filter(name => name.startsWith(ownerName))
 
