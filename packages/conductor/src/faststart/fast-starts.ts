@@ -3,7 +3,7 @@ import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import v8 from 'node:v8'
 import { ConductorError, type Start } from '@maestro/contract'
-import { insideFiles, insideFolder } from '../sandbox/command.ts'
+import { loaderFiles, loaderFolder } from '../sandbox/command.ts'
 import type { PreparedStart, Runnable } from '../session/stages.ts'
 import { type PrepareParts, prepareStart } from './prepare-start.ts'
 import { readStartRecord, type StartRecord } from './start-record.ts'
@@ -43,7 +43,7 @@ export function createFastStarts(parts: FastStartsParts): FastStarts {
   const records = new Map<string, StartRecord | null>()
   const waiting = new Map<string, Job>()
   const closing = new AbortController()
-  const inside = insideFiles.map(name => readFileSync(join(insideFolder, name), 'utf8'))
+  const inside = loaderFiles.map(name => readFileSync(join(loaderFolder, name), 'utf8'))
   let working: Promise<void> | null = null
   let swept = false
 

@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, describe, it } from 'node:test'
-import { insideFiles, insideFolder } from '../sandbox/command.ts'
+import { loaderFiles, loaderFolder } from '../sandbox/command.ts'
 import { environmentLine, heldLine } from '../sandbox/held.ts'
 import { quietWorld } from '../sandbox/testing/specimen.ts'
 import { joinModules, NotOneFile } from './one-file.ts'
@@ -46,7 +46,7 @@ async function prepare(bundle: string, entry: string): Promise<{ folder: string;
   mkdirSync(folder)
   writeFileSync(join(folder, 'program.js'), joined.text)
   writeFileSync(join(folder, 'program.json'), JSON.stringify({ entry, ahead: joined.dependencies }))
-  for (const name of insideFiles) copyFileSync(join(insideFolder, name), join(folder, name))
+  for (const name of loaderFiles) copyFileSync(join(loaderFolder, name), join(folder, name))
   return { folder, ...joined }
 }
 

@@ -6,7 +6,7 @@ import * as esbuild from 'esbuild'
 import type { World } from '../world.ts'
 import { type LocalNames, localNames } from './local-names.ts'
 
-/** A release's program and what it imports, in one piece of JavaScript for `inside/start.cjs` to run. */
+/** A release's program and what it imports, in one piece of JavaScript for `loader/start.cjs` to run. */
 export interface OneFile {
   text: string
   /** Files of dependencies that the program's own package imports: what may be loaded ahead, relative to the bundle. */

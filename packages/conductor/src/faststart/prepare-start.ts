@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { ConductorError, makeId, type StartKind } from '@maestro/contract'
 import { initialize } from '../marketplace/read-manifest.ts'
 import { openRpcLink } from '../marketplace/rpc-link.ts'
-import { insideFiles, insideFolder } from '../sandbox/command.ts'
+import { loaderFiles, loaderFolder } from '../sandbox/command.ts'
 import { environmentLine, heldLine } from '../sandbox/held.ts'
 import type { Prepared, SandboxDriver, SandboxSpec } from '../sandbox/sandbox.ts'
 import type { Upstream } from '../session/stages.ts'
@@ -154,7 +154,7 @@ async function joinInto(folder: string, { bundle, program }: Subject, world: Wor
     throw failure
   }
   await chmod(folder, 0o755)
-  for (const name of insideFiles) await copyFile(join(insideFolder, name), join(folder, name))
+  for (const name of loaderFiles) await copyFile(join(loaderFolder, name), join(folder, name))
   await writeProgram(folder, program.entry, [])
 }
 

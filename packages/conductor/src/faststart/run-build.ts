@@ -3,7 +3,7 @@ import type { World } from '../world.ts'
 
 export type Reads = Record<string, string[]>
 
-/** What a step of `inside/build.cjs` brought, or why not. */
+/** What a step of `loader/build.cjs` brought, or why not. */
 export type BuildResult =
   | { files: ReadonlyMap<string, Buffer>; loaded: string[]; reads: Reads }
   | { failed: string; reads: Reads }

@@ -13,13 +13,13 @@ export interface Places {
 }
 
 /** Our own files that run inside, which a prepared folder holds copies of. */
-export const insideFolder = fileURLToPath(new URL('./inside', import.meta.url))
+export const loaderFolder = fileURLToPath(new URL('./loader', import.meta.url))
 
-export const insideFiles = ['start.cjs', 'build.cjs', 'snapshot.cjs'] as const
+export const loaderFiles = ['start.cjs', 'build.cjs', 'snapshot.cjs'] as const
 
 /** What a driver mounts at `Places.prepared`, or null. */
 export function preparedFolderOf({ prepared, held, program }: SandboxSpec): string | null {
-  return prepared?.folder ?? (held && program.runtime === 'node' ? insideFolder : null)
+  return prepared?.folder ?? (held && program.runtime === 'node' ? loaderFolder : null)
 }
 
 /** The command line that runs the server: its interpreter, its file, its arguments. */
@@ -40,7 +40,7 @@ export function commandOf(
   }
 }
 
-/** What stands between Node and the program's file; `inside/start.cjs` and `inside/snapshot.cjs` read it. */
+/** What stands between Node and the program's file; `loader/start.cjs` and `loader/snapshot.cjs` read it. */
 function nodeStart({ prepared, held }: Pick<SandboxSpec, 'prepared' | 'held'>, places: Places): string[] {
   const inPrepared = (name: string) => join(places.prepared, name)
   const how = held === 'loaded' ? 'held' : held === 'bare' ? 'bare' : 'now'

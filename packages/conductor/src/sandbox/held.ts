@@ -1,4 +1,4 @@
-/** How a program that was started waits for the environment of whoever leases it. The other side is in `inside/start.cjs`. */
+/** How a program that was started waits for the environment of whoever leases it. The other side is in `loader/start.cjs`. */
 import { ConductorError } from '@maestro/contract'
 import type { Program } from './sandbox.ts'
 

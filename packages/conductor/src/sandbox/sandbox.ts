@@ -47,7 +47,7 @@ export interface Program {
 export interface Prepared {
   /** On the host. */
   folder: string
-  /** `one-file`: all modules in one; `snapshot`: a heap in which dependencies are loaded; `build`: makes these (`inside/build.cjs`). */
+  /** `one-file`: all modules in one; `snapshot`: a heap in which dependencies are loaded; `build`: makes these (`loader/build.cjs`). */
   kind: 'one-file' | 'snapshot' | 'build'
 }
 

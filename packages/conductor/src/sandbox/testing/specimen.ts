@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { makeId, type TapeEvent } from '@maestro/contract'
 import type { Log } from '../../telemetry/log.ts'
 import { realWorld, type World } from '../../world.ts'
-import { insideFolder } from '../command.ts'
+import { loaderFolder } from '../command.ts'
 import { processesWithCommand, processesWithEnvironment } from '../processes.ts'
 import type { Exit, Sandbox, SandboxDriver, SandboxLimits, SandboxSpec } from '../sandbox.ts'
 
@@ -42,7 +42,7 @@ export function makePreparedProbe(): { folder: string; remove(): void } {
   const text = `(function (maestro) { maestro.run = async () => { const require = maestro.at('probe.cjs').require; ${probe}; globalThis.fromPrepared = true } })`
   writeFileSync(join(folder, 'program.js'), text)
   writeFileSync(join(folder, 'program.json'), JSON.stringify({ entry: 'probe.cjs', ahead: [] }))
-  copyFileSync(join(insideFolder, 'start.cjs'), join(folder, 'start.cjs'))
+  copyFileSync(join(loaderFolder, 'start.cjs'), join(folder, 'start.cjs'))
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) }
 }
 

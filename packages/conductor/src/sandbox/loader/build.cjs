@@ -28,7 +28,7 @@ function sayFile(name, bytes) {
 }
 
 function record() {
-  const child = spawn(process.execPath, [path.join(folder, 'start.cjs'), 'record', file, ...args], {
+  const child = spawn(process.execPath, [...process.execArgv, path.join(folder, 'start.cjs'), 'record', file, ...args], {
     stdio: ['pipe', 'pipe', 'ignore', 'pipe'],
   })
   const reported = []
@@ -108,7 +108,16 @@ function buildSnapshot(blob, list) {
   return new Promise(resolve => {
     const child = spawn(
       process.execPath,
-      ['--snapshot-blob', blob, '--build-snapshot', path.join(folder, 'snapshot.cjs'), folder, file, JSON.stringify(list)],
+      [
+        ...process.execArgv,
+        '--snapshot-blob',
+        blob,
+        '--build-snapshot',
+        path.join(folder, 'snapshot.cjs'),
+        folder,
+        file,
+        JSON.stringify(list),
+      ],
       { stdio: ['ignore', 'ignore', 'pipe', 'pipe'] },
     )
     let stderr = ''
