@@ -4,6 +4,7 @@
  * before could get wrong, prepared and run in real sandboxes beside the plain start.
  */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import test, { after, before } from 'node:test'
@@ -15,7 +16,7 @@ import type { StartRecord } from '../../packages/conductor/src/faststart/start-r
 import { chooseStart } from '../../packages/conductor/src/pool/choose-start.ts'
 import { BubblewrapDriver } from '../../packages/conductor/src/sandbox/bubblewrap/bubblewrap.ts'
 import { environmentLine } from '../../packages/conductor/src/sandbox/held.ts'
-import type { SandboxSpec } from '../../packages/conductor/src/sandbox/sandbox.ts'
+import type { SandboxDriver, SandboxSpec } from '../../packages/conductor/src/sandbox/sandbox.ts'
 import { quietWorld } from '../../packages/conductor/src/sandbox/testing/specimen.ts'
 import type { Runnable } from '../../packages/conductor/src/session/stages.ts'
 import { eventually } from '../e2e/support/eventually.ts'
@@ -205,30 +206,61 @@ test('the tests’ servers are the same when prepared, or said why not', { skip,
   }
 })
 
-test('another Node makes what was prepared stale, and it is made anew', { skip, timeout: 120_000 }, async () => {
-  const subject = subjectOf({ ...app(server(`import 'dep'`, '1')), ...slowDependency('') })
-  const runnable = {
+const runnableOf = ({ bundle, program }: Subject) =>
+  ({
     name: 'slow',
     release: { id: 'rel', digest: 'sha256:1' },
-    runs: { kind: 'bundle', bundle: subject.bundle, program: subject.program, args: [] },
+    runs: { kind: 'bundle', bundle, program, args: [] },
     env: {},
     egress: [],
     limits,
-  } as unknown as Runnable
+  }) as unknown as Runnable
+
+const startsIn = (folder: string, node: string, on: SandboxDriver = driver) =>
+  createFastStarts({
+    world,
+    driver: on,
+    folder,
+    enabled: true,
+    initializeMsMax: 20_000,
+    machine: [node],
+    keyedDigest: text => createHash('sha256').update(text).digest('hex'),
+    onReady: () => {},
+  })
+
+test('what is being prepared ends with Conductor, and leaves nothing', { skip, timeout: 120_000 }, async () => {
+  const subject = subjectOf({ ...app(`import 'dep'\nsetInterval(() => {}, 1000)`), ...slowDependency('') })
+  const runnable = runnableOf(subject)
   const folder = nextFolder('all')
-  const startsOn = (node: string) =>
-    createFastStarts({
-      world,
-      driver,
-      folder,
-      enabled: true,
-      initializeMsMax: 20_000,
-      machine: [node],
-      keyedDigest: text => Buffer.from(text).toString('hex').slice(0, 40),
-      onReady: () => {},
-    })
+  const running = new Set<string>()
+  const counted: SandboxDriver = {
+    name: driver.name,
+    check: () => driver.check(),
+    close: () => driver.close(),
+    async start(spec) {
+      const sandbox = await driver.start(spec)
+      running.add(spec.id)
+      void sandbox.exited.then(() => running.delete(spec.id))
+      return sandbox
+    },
+  }
+  const starts = startsIn(folder, 'v1', counted)
+  starts.want([runnable])
+  await eventually('a sandbox of it runs', () => running.size > 0, 60_000)
+  const begunMs = performance.now()
+  await starts.close()
+  assert.ok(performance.now() - begunMs < 10_000)
+  assert.equal(running.size, 0)
+  assert.deepEqual(readdirSync(folder), [])
+  assert.equal(starts.view(runnable)?.state, 'preparing', 'the next Conductor tries again')
+})
+
+test('another Node makes what was prepared stale, and it is made anew', { skip, timeout: 120_000 }, async () => {
+  const subject = subjectOf({ ...app(server(`import 'dep'`, '1')), ...slowDependency('') })
+  const runnable = runnableOf(subject)
+  const folder = nextFolder('all')
   const prepareOn = async (node: string) => {
-    const starts = startsOn(node)
+    const starts = startsIn(folder, node)
     assert.equal(starts.of(runnable), null)
     assert.equal(starts.view(runnable)?.state, 'preparing')
     starts.want([runnable])
@@ -238,7 +270,7 @@ test('another Node makes what was prepared stale, and it is made anew', { skip, 
   }
   const before = await prepareOn('v1')
   assert.equal(before.length, 1)
-  const again = startsOn('v1')
+  const again = startsIn(folder, 'v1')
   assert.ok(again.of(runnable), 'the same Node finds it')
   await again.close()
   const now = await prepareOn('v2')

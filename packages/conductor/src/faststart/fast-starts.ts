@@ -145,6 +145,7 @@ export function createFastStarts(parts: FastStartsParts): FastStarts {
         swept = true
         void sweep(new Set(wanted.keys())).catch(failure => world.log.error('start.sweep_failed', failure))
       }
+      for (const key of waiting.keys()) if (!wanted.has(key)) waiting.delete(key)
       for (const [key, job] of wanted) if (!recordOf(key)) waiting.set(key, job)
       if (waiting.size > 0) begin()
     },

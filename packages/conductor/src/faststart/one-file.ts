@@ -30,8 +30,15 @@ const builtins = new Set([...builtinModules, ...builtinModules.map(name => `node
  * conditions. What cannot be joined, such as a native addon or a computed `require`, is loaded from the bundle as before.
  * Nothing of the bundle is run. Untrusted: no file outside the bundle is read, whatever an import says. Throws `NotOneFile`.
  */
-export async function joinModules(bundle: string, entry: string, world: World): Promise<OneFile> {
+export async function joinModules(
+  bundle: string,
+  entry: string,
+  world: World,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<OneFile> {
   const root = await realpath(bundle)
+  const end = () => void esbuild.stop()
+  signal.addEventListener('abort', end, { once: true })
   try {
     const first = await build(root, entry, [], world)
     const dependencies = boundaries(first.metafile, ownFolder(entry), entry)
@@ -39,6 +46,7 @@ export async function joinModules(bundle: string, entry: string, world: World): 
     if (text.length > textBytesMax) throw new NotOneFile(`it would be more than ${textBytesMax / 1024 / 1024} MiB`)
     return { text, dependencies }
   } finally {
+    signal.removeEventListener('abort', end)
     // Its process would stay, with all it read, until the next time.
     await esbuild.stop()
   }

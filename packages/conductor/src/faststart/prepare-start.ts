@@ -51,12 +51,12 @@ export async function prepareStart(
   const refuse = (kind: FastKind, why: string) => void refused.push({ kind, why: why.slice(0, 300) })
   const start = (prepared?: Prepared, changes: Partial<SandboxSpec> = {}) => {
     signal.throwIfAborted()
-    return startSubject(parts, subject, prepared, changes)
+    return startSubject(parts, { ...subject, ...changes, ...(prepared ? { prepared } : {}) }, signal)
   }
 
   const made = new Set<FastKind>()
   try {
-    await joinInto(folder, subject, world)
+    await joinInto(folder, subject, world, signal)
     await makeFiles(parts, start, folder, subject, reads, signal)
     made.add('one-file').add('snapshot')
   } catch (failure) {
@@ -102,6 +102,7 @@ export async function prepareStart(
     kinds.pop()
   }
   const holds = kinds.length > 0 && (await startsHeld(start, folder, kinds[0]!, parts, subject))
+  signal.throwIfAborted()
   if (kinds.length === 0) await rm(folder, { recursive: true, force: true })
   else await tidy(folder, kinds.includes('snapshot') ? [] : ['start.blob'])
   return {
@@ -132,22 +133,26 @@ class NotMade extends Error {
   }
 }
 
+/** A sandbox that ends when nobody waits for the outcome any more. */
 async function startSubject(
   { driver, world }: PrepareParts,
-  subject: Subject,
-  prepared: Prepared | undefined,
-  changes: Partial<SandboxSpec>,
+  spec: Omit<SandboxSpec, 'id'>,
+  signal: AbortSignal,
 ): Promise<Upstream> {
-  const id = makeId('sbx', world.now(), world.randomBytes(11))
-  return driver.start({ id, ...subject, ...(prepared ? { prepared } : {}), ...changes })
+  const upstream = await driver.start({ id: makeId('sbx', world.now(), world.randomBytes(11)), ...spec })
+  const end = () => void upstream.close()
+  signal.addEventListener('abort', end, { once: true })
+  void upstream.exited.then(() => signal.removeEventListener('abort', end))
+  if (signal.aborted) end()
+  return upstream
 }
 
 type Start = (prepared?: Prepared, changes?: Partial<SandboxSpec>) => Promise<Upstream>
 
-async function joinInto(folder: string, { bundle, program }: Subject, world: World): Promise<void> {
+async function joinInto(folder: string, { bundle, program }: Subject, world: World, signal: AbortSignal): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o755 })
   try {
-    const { text } = await joinModules(bundle, program.entry, world)
+    const { text } = await joinModules(bundle, program.entry, world, signal)
     await writeFile(join(folder, 'program.js'), text, { mode: 0o444 })
   } catch (failure) {
     if (failure instanceof NotOneFile) throw new NotMade('one-file', failure.message)
