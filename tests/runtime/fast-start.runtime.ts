@@ -225,7 +225,7 @@ const startsIn = (folder: string, node: string, on: SandboxDriver = driver) =>
     initializeMsMax: 20_000,
     machine: [node],
     keyedDigest: text => createHash('sha256').update(text).digest('hex'),
-    onReady: () => {},
+    onReady: async () => {},
   })
 
 test('what is being prepared ends with Conductor, and leaves nothing', { skip, timeout: 120_000 }, async () => {

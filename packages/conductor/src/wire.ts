@@ -202,7 +202,7 @@ async function start(
       enabled: config.fastStart === 'on',
       initializeMsMax: config.initializeMsMax,
       keyedDigest,
-      onReady: () => void deployments.load().catch(error => world.log.error('start.not_taken_on', error)),
+      onReady: () => deployments.load().catch(error => world.log.error('start.not_taken_on', error)),
     }),
     open => open.close(),
   )

@@ -28,7 +28,8 @@ export interface FastStartsParts extends PrepareParts {
   machine?: readonly string[]
   /** Digest under a key of this install: what it is made of cannot be guessed from it. */
   keyedDigest(text: string): string
-  onReady(): void
+  /** Takes on what is there now; until that is done it does not count as ready. Never rejects. */
+  onReady(): Promise<void>
 }
 
 /** A deployment's first sessions come right after it: preparing waits until they are started, ms. */
@@ -71,8 +72,8 @@ export function createFastStarts(parts: FastStartsParts): FastStarts {
     for (const job of waiting.values()) {
       closing.signal.throwIfAborted()
       await prepare(job)
+      await parts.onReady()
       waiting.delete(job.key)
-      parts.onReady()
     }
   }
 
@@ -128,8 +129,10 @@ export function createFastStarts(parts: FastStartsParts): FastStarts {
     },
     view(runnable) {
       if (!canPrepare(runnable)) return null
-      const record = recordOf(keyOf(runnable))
-      if (!record) return { state: 'preparing', kind: 'plain', measuredMs: {}, refused: [], preparationMs: null }
+      const key = keyOf(runnable)
+      const record = recordOf(key)
+      if (!record || waiting.has(key))
+        return { state: 'preparing', kind: 'plain', measuredMs: {}, refused: [], preparationMs: null }
       const { kind, measuredMs, refused, preparationMs } = record
       return { state: 'ready', kind, measuredMs, refused, preparationMs }
     },
