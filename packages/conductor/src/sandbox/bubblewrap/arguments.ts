@@ -8,16 +8,16 @@ export const descriptor = { seccomp: 3, info: 4, options: 5, userNamespace: 6 } 
 /**
  * The options of bubblewrap for one sandbox. They go through a descriptor, never over a command line, because they hold the server's
  * environment and command lines can be read by everybody on the machine. `asRoot`: root and an ordinary user need different ways to the
- * same unprivileged identity inside.
+ * same unprivileged identity inside. `masks`: what of /proc is hidden.
  */
-export function bubblewrapOptions(spec: SandboxSpec, places: HostPlaces, asRoot: boolean): string[] {
+export function bubblewrapOptions(spec: SandboxSpec, places: HostPlaces, asRoot: boolean, masks: readonly string[]): string[] {
   const half = String(Math.max(1, Math.floor(spec.limits.diskBytesMax / 2)))
   return [
     ...namespaces(asRoot),
     ...['--die-with-parent', '--new-session', '--hostname', 'sandbox', '--clearenv'],
     ...Object.entries(sandboxEnvironment(spec)).flatMap(([name, value]) => ['--setenv', name, value]),
     ...systemTree('', places),
-    ...['--proc', '/proc', '--dev', '/dev', '--remount-ro', '/dev'],
+    ...['--proc', '/proc', ...masks, '--dev', '/dev', '--remount-ro', '/dev'],
     ...['--perms', '1777', '--size', half, '--tmpfs', '/tmp', '--perms', '0777', '--size', half, '--tmpfs', insideHome],
     ...['--chdir', insideHome, '--remount-ro', '/'],
   ]
