@@ -2,7 +2,7 @@
 
 Prints one JSON object: way -> what was left (`leave`), or "met" or the name of the error (`find`, `both`).
 """
-import ctypes, errno, json, os, signal, socket, sys, time
+import ctypes, errno, fcntl, json, os, signal, socket, struct, sys, time
 
 libc = ctypes.CDLL(None, use_errno=True)
 librt = ctypes.CDLL("librt.so.1", use_errno=True)
@@ -23,14 +23,20 @@ def stay(work=None):
     pid = os.fork()
     if pid == 0:
         os.setsid()
-        kept = work() if work else None
-        os.write(writer, b"1")
+        try:
+            kept = work() if work else None
+        except OSError as error:
+            os.write(writer, bytes([error.errno]))
+            os._exit(1)
+        os.write(writer, b"\0")
         for number in range(3):
             os.close(number)
         time.sleep(60)
         os._exit(0 if kept else 1)
     os.close(writer)
-    os.read(reader, 1)
+    number = os.read(reader, 1)[0]
+    if number:
+        raise OSError(number, os.strerror(number))
     return pid
 
 
@@ -97,7 +103,15 @@ def both(way):
     return find(way, left)
 
 
+def raise_loopback():
+    """A network namespace begins without one."""
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 1))
+
+
 verb, *wanted = sys.argv[1:]
+if verb == "both":
+    raise_loopback()
 said = {}
 for item in wanted or ways:
     way, _, left = item.partition("=")
