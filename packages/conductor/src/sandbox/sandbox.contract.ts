@@ -166,7 +166,7 @@ export function sandboxContract(subject: ContractSubject): void {
         assert.ok(held < 2000, `${held} frames came through a pause`)
         assert.ok(process.memoryUsage().rss - before < 200 * MiB)
         specimen.sandbox.resume()
-        await until('the rest', () => specimen.frames.length === 50_001)
+        await until('the rest', () => specimen.frames.length === 50_001, 30_000)
       }))
 
     it('reads of a server that floods standard output so much in a second and no more', () =>
