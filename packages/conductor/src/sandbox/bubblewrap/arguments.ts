@@ -1,5 +1,6 @@
 import { existsSync, lstatSync, readlinkSync } from 'node:fs'
 import { commandOf } from '../command.ts'
+import { bridgedCommand } from '../egress/bridged-command.ts'
 import type { SandboxSpec } from '../sandbox.ts'
 
 /** Who the server is inside; outside it is somebody else or nobody. */
@@ -69,12 +70,11 @@ export function bubblewrapOptions(spec: SandboxSpec, host: HostFacts, egress: Eg
   ]
 }
 
-/** The command that runs inside: Node with the program, as nobody. */
+/** The command that runs inside: the program, as nobody. */
 export function insideCommand(spec: SandboxSpec, host: HostFacts, egress: boolean): string[] {
-  return [
-    ...(host.asRoot ? becomeNobody : []),
-    ...commandOf(spec, { node: insideNode, bundle: insideBundle }, egress ? ['--require', insideEgress.bridge] : []),
-  ]
+  const places = { node: insideNode, bundle: insideBundle }
+  const command = egress ? bridgedCommand(spec, places, insideEgress.bridge) : commandOf(spec, places)
+  return [...(host.asRoot ? becomeNobody : []), ...command]
 }
 
 /** Root inside the namespace is only needed until the identity is changed; nothing of it can come back. */

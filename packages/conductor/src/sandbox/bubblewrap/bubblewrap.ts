@@ -8,11 +8,13 @@ import { ConductorError } from '@maestro/contract'
 import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { type CgroupBase, cleanCgroups, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
+import { bridgeShare } from '../egress/bridged-command.ts'
 import type { EgressProxy } from '../egress/egress-proxy.ts'
 import { bridgeEnvironment, bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
+import type { EgressRules } from '../egress/egress-rules.ts'
 import { cleanRunFolders, makeRunFolder } from '../owner.ts'
 import { childrenOf, signalTo, startTimeOf } from '../processes.ts'
-import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
+import type { DriverCheck, Sandbox, SandboxDriver, SandboxLimits, SandboxSpec } from '../sandbox.ts'
 import { type ResourceLimits, shimmed } from '../shim.ts'
 import { type ProcessTree, StdioUpstream, type TreeEnd } from '../stdio-upstream.ts'
 import { bubblewrapOptions, descriptor, type HostFacts, insideCommand, insideUid } from './arguments.ts'
@@ -24,8 +26,8 @@ import { architectureOf } from './seccomp/syscalls.ts'
 import { makeUidSource } from './uids.ts'
 
 export interface BubblewrapOptions {
-  /** Private addresses the egress proxy may reach all the same. For tests against services on this machine; never for people. */
-  allowPrivate?: readonly string[]
+  /** What the operator says of the network, for every sandbox alike. */
+  egress?: EgressRules
   /** Where control groups can be made; found by looking where it is left out, null to do without. */
   cgroups?: CgroupBase | null
 }
@@ -46,7 +48,7 @@ const install = 'install bubblewrap (Debian and Ubuntu: apt-get install bubblewr
 export class BubblewrapDriver implements SandboxDriver {
   readonly name = 'bubblewrap'
   readonly #world: World
-  readonly #allowPrivate: readonly string[]
+  readonly #egress: EgressRules
   readonly #cgroups: CgroupBase | null
   readonly #folder: string
   readonly #host: HostFacts
@@ -58,7 +60,7 @@ export class BubblewrapDriver implements SandboxDriver {
 
   constructor(world: World, options: BubblewrapOptions = {}) {
     this.#world = world
-    this.#allowPrivate = options.allowPrivate ?? []
+    this.#egress = options.egress ?? {}
     this.#cgroups = options.cgroups === undefined ? findCgroups() : options.cgroups
     const leftovers = [...(this.#cgroups ? cleanCgroups(this.#cgroups) : []), ...cleanRunFolders()]
     if (leftovers.length > 0) world.log.warn('sandbox.leftovers_removed', { count: leftovers.length })
@@ -107,7 +109,7 @@ export class BubblewrapDriver implements SandboxDriver {
         egress = await openEgressProxy({
           path: join(this.#folder, `${spec.id}.sock`),
           allow: spec.egress,
-          allowPrivate: this.#allowPrivate,
+          rules: this.#egress,
           world: this.#world,
           report: event => report(event),
         })
@@ -246,13 +248,14 @@ export class BubblewrapDriver implements SandboxDriver {
   }
 
   #insideLimits(spec: SandboxSpec): ResourceLimits {
-    return { openFilesMax, memoryBytesMax: spec.limits.memoryBytesMax, processesMax: spec.limits.pidsMax + ownProcesses }
+    const { memoryBytesMax, pidsMax } = withOwnShare(spec)
+    return { openFilesMax, memoryBytesMax, processesMax: pidsMax }
   }
 
   #makeCgroup(spec: SandboxSpec): Cgroup | null {
     if (!this.#cgroups) return null
     try {
-      return makeCgroup(this.#cgroups, spec.id, { ...spec.limits, pidsMax: spec.limits.pidsMax + ownProcesses })
+      return makeCgroup(this.#cgroups, spec.id, withOwnShare(spec))
     } catch (cause) {
       throw new ConductorError(
         'sandbox_start_failed',
@@ -286,6 +289,16 @@ export class BubblewrapDriver implements SandboxDriver {
       this.#readable.set(key, done)
     }
     return done
+  }
+}
+
+/** The limits of the server, and on top what we ourselves run beside it. */
+function withOwnShare({ limits, egress }: SandboxSpec): SandboxLimits {
+  const bridge = egress.length > 0 ? bridgeShare : { processes: 0, memoryBytes: 0 }
+  return {
+    ...limits,
+    pidsMax: limits.pidsMax + ownProcesses + bridge.processes,
+    memoryBytesMax: limits.memoryBytesMax + bridge.memoryBytes,
   }
 }
 

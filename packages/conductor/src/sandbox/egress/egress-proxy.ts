@@ -14,17 +14,15 @@ import type { TapeEvent } from '@maestro/contract'
 import type { World } from '../../world.ts'
 import { isPublicAddress } from './addresses.ts'
 import { AllowList } from './allow-list.ts'
+import type { EgressRules } from './egress-rules.ts'
 
 export interface EgressOptions {
   /** Unix socket to listen on. */
   path: string
   allow: readonly string[]
-  /** Private addresses that may be reached all the same; for tests. */
-  allowPrivate: readonly string[]
+  rules: EgressRules
   world: World
   report(event: TapeEvent): void
-  /** Name resolution; the system's where it is left out. */
-  resolve?: (host: string) => Promise<string[]>
 }
 
 export interface EgressProxy {
@@ -63,7 +61,7 @@ type Refused = { ok: false; status: 400 | 403 | 502; outcome: string }
  */
 export async function openEgressProxy(options: EgressOptions): Promise<EgressProxy> {
   const allowList = new AllowList(options.allow)
-  const resolve = options.resolve ?? resolveBySystem
+  const resolve = options.rules.resolve ?? resolveBySystem
   const sockets = new Set<Duplex>()
   const keep = <T extends Duplex>(socket: T): T => {
     sockets.add(socket)
@@ -83,7 +81,7 @@ export async function openEgressProxy(options: EgressOptions): Promise<EgressPro
       return { ok: false, status: 502, outcome: 'failed: name not found' }
     }
     // One private address among public ones is as suspicious as a private one alone.
-    if (addresses.length === 0 || !addresses.every(address => isPublicAddress(address, options.allowPrivate))) {
+    if (addresses.length === 0 || !addresses.every(address => isPublicAddress(address, options.rules.allowPrivate))) {
       return { ok: false, status: 403, outcome: 'denied: not a public address' }
     }
     return { ok: true, addresses }
