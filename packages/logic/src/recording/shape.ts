@@ -21,6 +21,9 @@ const idOf =
   value =>
     typeof value === 'string' && parseId(prefix, value) !== null
 
+const pair: Check = value => Array.isArray(value) && value.length === 2 && value.every(text)
+const body: Check = value => firstWrong(value, { bytes: count, digest: text, text: orNull(text), cut: flag }) === null
+
 const headerShape: Shape = {
   session: idOf('ses'),
   tenant: idOf('ten'),
@@ -52,6 +55,18 @@ const eventShapes: Readonly<Record<TapeEvent['name'], Shape>> = {
   'client.gone': { request: text },
   'policy.denied': { code: text, method: text, tool: orNull(text) },
   egress: { host: text, port: count, outcome: text },
+  'egress.closed': { connection: count, host: text, port: count, upBytes: count, downBytes: count, ms: count, reason: text },
+  'egress.exchange': {
+    connection: count,
+    method: text,
+    url: text,
+    status: count,
+    ms: count,
+    requestHeaders: listOf(pair),
+    responseHeaders: listOf(pair),
+    requestBody: body,
+    responseBody: body,
+  },
 }
 
 /** The header, or the name of the first member that is not as it must be. */

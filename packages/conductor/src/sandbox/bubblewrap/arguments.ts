@@ -1,6 +1,7 @@
 import { existsSync, lstatSync, readlinkSync } from 'node:fs'
 import { commandOf } from '../command.ts'
 import { bridgedCommand } from '../egress/bridged-command.ts'
+import { insideCa } from '../egress/egress-proxy.ts'
 import type { SandboxSpec } from '../sandbox.ts'
 
 /** Who the server is inside; outside it is somebody else or nobody. */
@@ -25,8 +26,10 @@ export interface HostFacts {
 export interface EgressMounts {
   socket: string
   bridge: string
+  /** The certificate of the session's CA, where connections are recorded. */
+  ca: string | null
 }
-export const insideEgress: EgressMounts = { socket: '/run/maestro/egress.sock', bridge: '/run/maestro/egress-bridge.cjs' }
+export const insideEgress = { socket: '/run/maestro/egress.sock', bridge: '/run/maestro/egress-bridge.cjs' }
 
 /** What every sandbox sees of the machine, where the machine has it: programs, libraries, trust, time zone, fonts. All read-only. */
 const systemPaths = [
@@ -63,6 +66,7 @@ export function bubblewrapOptions(spec: SandboxSpec, host: HostFacts, egress: Eg
     ...['--proc', '/proc', '--dev', '/dev', '--remount-ro', '/dev'],
     ...['--perms', '0755', '--dir', '/run', '--perms', '0755', '--dir', '/run/maestro', '--ro-bind', host.node, insideNode],
     ...(egress ? ['--ro-bind', egress.bridge, insideEgress.bridge, '--bind', egress.socket, insideEgress.socket] : []),
+    ...(egress?.ca ? ['--ro-bind', egress.ca, insideCa] : []),
     ...['--ro-bind', spec.bundle, insideBundle],
     ...['--perms', '0755', '--dir', '/home'],
     ...['--perms', '1777', '--size', half, '--tmpfs', '/tmp', '--perms', '0777', '--size', half, '--tmpfs', insideHome],

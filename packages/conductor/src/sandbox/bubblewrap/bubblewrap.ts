@@ -10,7 +10,7 @@ import type { Cgroup } from '../cgroup/cgroup.ts'
 import { type CgroupBase, cleanCgroups, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
 import { bridgeShare } from '../egress/bridged-command.ts'
 import type { EgressProxy } from '../egress/egress-proxy.ts'
-import { bridgeEnvironment, bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
+import { bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
 import type { EgressRules } from '../egress/egress-rules.ts'
 import { cleanRunFolders, makeRunFolder } from '../owner.ts'
 import { childrenOf, signalTo, startTimeOf } from '../processes.ts'
@@ -109,13 +109,15 @@ export class BubblewrapDriver implements SandboxDriver {
         egress = await openEgressProxy({
           path: join(this.#folder, `${spec.id}.sock`),
           allow: spec.egress,
+          record: spec.egressRecord ?? false,
+          env: spec.env,
           rules: this.#egress,
           world: this.#world,
           report: event => report(event),
         })
       }
-      const enriched = egress ? { ...spec, env: { ...bridgeEnvironment, ...spec.env } } : spec
-      const mounts = egress ? { socket: egress.path, bridge: bridgePath } : null
+      const enriched = egress ? { ...spec, env: { ...egress.environment, ...spec.env } } : spec
+      const mounts = egress ? { socket: egress.path, bridge: bridgePath, ca: egress.caPath } : null
       const options = bubblewrapOptions(enriched, this.#host, mounts)
       const tree = await this.#spawn(options, insideCommand(spec, this.#host, egress !== null), filter, spec, cgroup, egress)
       const sandbox = new StdioUpstream(this.name, spec, tree, this.#world)
