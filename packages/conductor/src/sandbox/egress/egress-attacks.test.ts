@@ -49,7 +49,7 @@ describe('attacks on the egress proxy', { timeout: 60_000 }, () => {
       })
       incoming.on('end', () => {
         response.writeHead(200, { 'content-type': 'application/json', 'set-cookie': 'session=abcdef', 'x-length': '5' })
-        response.end(JSON.stringify({ got: body, access_token: 'very-secret-token', host: incoming.headers.host }))
+        response.end(JSON.stringify({ got: body.slice(0, 4), access_token: 'very-secret-token', host: incoming.headers.host }))
       })
     }
   }
@@ -129,6 +129,7 @@ describe('attacks on the egress proxy', { timeout: 60_000 }, () => {
       socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`)
       socket.once('data', bytes => (bytes.toString().includes(' 200 ') ? done(socket) : fail(new Error(bytes.toString()))))
     })
+  const closed = (socket: Socket) => new Promise(done => socket.once('close', done))
   const readAll = (socket: Socket): Promise<string> =>
     new Promise(done => {
       let heard = ''
@@ -195,8 +196,8 @@ describe('attacks on the egress proxy', { timeout: 60_000 }, () => {
     const { path, ends } = await open()
     const ask = (method: string, where: string) =>
       say(path, `${method} http://good.test:${webPort}${where} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
-    assert.match(await ask('HEAD', '/'), /^HTTP\/1\.1 200[^]*\r\n\r\n$/)
-    assert.match(await ask('GET', '/nothing'), /^HTTP\/1\.1 204[^]*\r\n\r\n$/)
+    assert.match(await ask('HEAD', '/'), /^HTTP\/1\.1 200[\s\S]*\r\n\r\n$/)
+    assert.match(await ask('GET', '/nothing'), /^HTTP\/1\.1 204[\s\S]*\r\n\r\n$/)
     const trailers = await ask('GET', '/trailers')
     assert.ok(trailers.includes('body') && !trailers.includes('x-after: 1'))
     assert.match(await ask('GET', '/huge'), /^HTTP\/1\.1 502/)
@@ -264,18 +265,16 @@ describe('attacks on the egress proxy', { timeout: 60_000 }, () => {
     const rules = { allowPrivate: [], resolve: async () => [++asked === 1 ? '198.51.100.1' : '127.0.0.1'] }
     const { path, outcomes } = await open({ rules })
     seen.length = 0
-    // The first answer is dialled, and nobody is there; the second is refused.
-    const first = say(path, `GET http://rebound.test:${webPort}/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
+    const ask = () => say(path, `GET http://rebound.test:${webPort}/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
+    // The first answer was checked and is dialled, without asking again, and nobody is there; the second answer is refused.
+    const first = ask()
     await until('the first question', () => asked === 1)
-    assert.match(
-      await say(path, `GET http://rebound.test:${webPort}/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`),
-      /^HTTP\/1\.1 403/,
-    )
+    assert.match(await ask(), /^HTTP\/1\.1 403/)
+    await opened.at(-1)!.close()
+    assert.ok(!/ 200 /.test(await first))
     assert.equal(asked, 2)
     assert.deepEqual(seen, [])
-    assert.equal(outcomes()[0], 'denied: not a public address')
-    await opened.at(-1)!.close()
-    await first
+    assert.ok(outcomes().includes('denied: not a public address'))
   })
 
   it('Conductor itself is not reached, though its address is exempt', async () => {
@@ -316,7 +315,7 @@ describe('attacks on the egress proxy', { timeout: 60_000 }, () => {
   it('bytes are limited both ways, over all connections together', async () => {
     const up = await open({ rules: { limits: { upBytesMax: 100_000 } } })
     const socket = await tunnel(up.path, `good.test:${echoPort}`)
-    const ended = once(socket, 'close')
+    const ended = closed(socket)
     socket.on('data', () => {})
     socket.write(Buffer.alloc(200_000))
     await ended
@@ -326,7 +325,7 @@ describe('attacks on the egress proxy', { timeout: 60_000 }, () => {
     const other = await tunnel(down.path, `good.test:${echoPort}`)
     other.on('data', () => {})
     other.write(Buffer.alloc(200_000))
-    await once(other, 'close')
+    await closed(other)
     assert.deepEqual(down.ends(), ['limit of 100000 bytes received'])
   })
 
@@ -335,13 +334,13 @@ describe('attacks on the egress proxy', { timeout: 60_000 }, () => {
     const socket = await tunnel(idle.path, `good.test:${echoPort}`)
     socket.write('x')
     socket.on('data', () => {})
-    await once(socket, 'close')
+    await closed(socket)
     assert.deepEqual(idle.ends(), ['limit of 200 ms without a byte'])
     const long = await open({ rules: { limits: { lifeMsMax: 200 } } })
     const busy = await tunnel(long.path, `good.test:${echoPort}`)
     busy.on('data', chunk => busy.write(chunk))
     busy.write('x')
-    await once(busy, 'close')
+    await closed(busy)
     assert.deepEqual(long.ends(), ['limit of 200 ms'])
   })
 
@@ -389,7 +388,7 @@ describe('attacks on the egress proxy', { timeout: 60_000 }, () => {
         `POST /v1?token=abc&q=1 HTTP/1.1\r\nHost: good.test:${securePort}\r\nAuthorization: Bearer ${secret}\r\nX-Other: has ${secret}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
       )
       // What the server sent is what the client gets; only the tape is masked.
-      assert.match(answer, /hunter22/)
+      assert.match(answer, /very-secret-token/)
       await until('the exchange', () => events.some(event => event.name === 'egress.closed'))
       const exchange = events.find(event => event.name === 'egress.exchange') as EgressExchange
       assert.equal(exchange.method, 'POST')

@@ -94,7 +94,7 @@ export async function openEgressProxy(options: EgressOptions): Promise<EgressPro
     {
       maxHeaderSize: limits.headBytesMax,
       headersTimeout: limits.headMsMax,
-      requestTimeout: limits.lifeMsMax,
+      requestTimeout: Math.max(limits.lifeMsMax, limits.headMsMax),
       connectionsCheckingInterval: Math.min(1000, limits.headMsMax),
     },
     (request, response) => void pass(request, response),

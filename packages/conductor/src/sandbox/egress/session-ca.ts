@@ -20,6 +20,7 @@ const contextsMax = 256
 /** Makes a CA that is good for a week at most, for one sandbox. */
 export async function createSessionCa(world: World): Promise<SessionCa> {
   // Loaded only where a session is recorded with its network: it costs memory and time that others need not pay.
+  await import('reflect-metadata')
   const x509 = await import('@peculiar/x509')
   const { subtle } = globalThis.crypto
   // biome-ignore lint/style/noRestrictedGlobals: formats an instant that was read through World.
