@@ -14,6 +14,7 @@ export function runnableOf(row: DeploymentRow, env: Record<string, string>, conf
     runs: runsOf(row, config),
     env,
     egress: row.egress,
+    egressRecord: row.egressRecord,
     limits: sandboxLimits(config),
   }
 }

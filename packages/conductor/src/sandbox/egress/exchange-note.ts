@@ -9,7 +9,8 @@ const keptBytesMax = 64 * 1024
 /** Of its text and of one header so much is on the tape, characters. */
 const textLengthMax = 32 * 1024
 const headerLengthMax = 4096
-const headersMax = 128
+const headersLengthMax = 32 * 1024
+const urlLengthMax = 8192
 
 /** Headers, and parameters of a query, whose values are secrets whatever they are. */
 const secretNames = /auth|cookie|token|secret|password|signature|credential|session|api[-_]?key|^key$|^sig$|^code$/i
@@ -57,7 +58,7 @@ export class ExchangeNote {
       name: 'egress.exchange',
       connection: this.#connection,
       method: this.#request.method ?? '',
-      url: this.#mask(maskQuery(this.#url)).slice(0, textLengthMax),
+      url: this.#mask(maskQuery(this.#url)).slice(0, urlLengthMax),
       status: this.#answer?.statusCode ?? 0,
       ms: Math.round(this.#world.monotonicMs() - this.#beganMs),
       requestHeaders: this.#headersOf(this.#request),
@@ -69,9 +70,12 @@ export class ExchangeNote {
 
   #headersOf({ rawHeaders }: IncomingMessage): [string, string][] {
     const pairs: [string, string][] = []
-    for (let index = 0; index + 1 < rawHeaders.length && pairs.length < headersMax; index += 2) {
-      const name = rawHeaders[index]!
-      pairs.push([name, secretNames.test(name) ? masked : this.#mask(rawHeaders[index + 1]!).slice(0, headerLengthMax)])
+    let length = 0
+    for (let index = 0; index + 1 < rawHeaders.length && length < headersLengthMax; index += 2) {
+      const name = rawHeaders[index]!.slice(0, headerLengthMax)
+      const value = secretNames.test(name) ? masked : this.#mask(rawHeaders[index + 1]!).slice(0, headerLengthMax)
+      pairs.push([name, value])
+      length += name.length + value.length
     }
     return pairs
   }
