@@ -27,6 +27,7 @@ export class Connections {
   readonly #report: (event: TapeEvent) => void
   #next = 1
   #open = 0
+  readonly #ends = new Set<(reason: string) => void>()
   #upBytes = 0
   #downBytes = 0
   #allowance: number
@@ -51,6 +52,11 @@ export class Connections {
     }
     this.#open++
     return this.#place(this.#next++, target)
+  }
+
+  /** Ends all that are open. */
+  endAll(reason: string): void {
+    for (const end of [...this.#ends]) end(reason)
   }
 
   /** What never became a request. */
@@ -93,6 +99,7 @@ export class Connections {
       if (state !== 'open') return
       state = 'over'
       this.#open--
+      this.#ends.delete(end)
       cancelLife()
       const ms = Math.round(this.#world.monotonicMs() - beganMs)
       this.#report({ name: 'egress.closed', connection: id, ...hostOf(target), upBytes, downBytes, ms, reason })
@@ -108,6 +115,7 @@ export class Connections {
         if (state !== 'new') return
         state = 'open'
         cut = stop
+        this.#ends.add(end)
         this.#report({ ...startOf(target, 'connected'), connection: id })
         cancelLife = this.#world.after(this.#limits.lifeMsMax, () => end(`limit of ${this.#limits.lifeMsMax} ms`))
       },

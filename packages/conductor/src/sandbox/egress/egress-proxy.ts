@@ -247,6 +247,7 @@ export async function openEgressProxy(options: EgressOptions): Promise<EgressPro
     caPath,
     close: async () => {
       const closed = new Promise<void>(done => server.close(() => done()))
+      connections.endAll('sandbox ended')
       interceptor?.close()
       for (const socket of sockets) socket.destroy()
       await closed
