@@ -3,12 +3,14 @@ import type { Config } from '../config.ts'
 import type { World } from '../world.ts'
 import { BubblewrapDriver } from './bubblewrap/bubblewrap.ts'
 import type { EgressRules } from './egress/egress-rules.ts'
+import { GvisorDriver } from './gvisor/gvisor.ts'
 import { ProcessDriver } from './process/process.ts'
 import type { DriverCheck, DriverName, SandboxDriver } from './sandbox.ts'
 
 /** Every driver, in the order `maestro doctor` lists them. */
 const makers: Partial<Record<DriverName, (world: World, egress: EgressRules) => SandboxDriver>> = {
   bubblewrap: (world, egress) => new BubblewrapDriver(world, { egress }),
+  gvisor: (world, egress) => new GvisorDriver(world, { egress }),
   process: world => new ProcessDriver(world),
 }
 

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { TapeEvent } from '@maestro/contract'
 import type { World } from '../../world.ts'
+import { insideEgress } from '../inside.ts'
 import { maskValues } from '../mask-values.ts'
 import { parseAuthority, type Target } from './authority.ts'
 import { type Connection, Connections } from './connections.ts'
@@ -35,16 +36,13 @@ export interface EgressProxy {
   readonly path: string
   /** What makes programs inside use the bridge, and trust the session's CA where there is one. */
   readonly environment: Readonly<Record<string, string>>
-  /** File on our side with the certificate of the session's CA, to be put at `insideCa`. */
+  /** File on our side with the certificate of the session's CA, to be put at `insideEgress.ca`. */
   readonly caPath: string | null
   close(): Promise<void>
 }
 
 /** The file that leads from the sandbox's loopback to the proxy's socket. */
 export const bridgePath = fileURLToPath(new URL('./egress-bridge.cjs', import.meta.url))
-/** Where the certificate of the session's CA is inside. */
-export const insideCa = '/run/maestro/egress-ca.pem'
-
 const bridgeUrl = 'http://127.0.0.1:3128'
 const ownHosts = 'localhost,127.0.0.1,::1'
 const bridgeEnvironment = {
@@ -59,12 +57,12 @@ const bridgeEnvironment = {
   NODE_USE_SYSTEM_CA: '1',
 }
 const caEnvironment = {
-  NODE_EXTRA_CA_CERTS: insideCa,
-  SSL_CERT_FILE: insideCa,
-  REQUESTS_CA_BUNDLE: insideCa,
-  CURL_CA_BUNDLE: insideCa,
-  PIP_CERT: insideCa,
-  GIT_SSL_CAINFO: insideCa,
+  NODE_EXTRA_CA_CERTS: insideEgress.ca,
+  SSL_CERT_FILE: insideEgress.ca,
+  REQUESTS_CA_BUNDLE: insideEgress.ca,
+  CURL_CA_BUNDLE: insideEgress.ca,
+  PIP_CERT: insideEgress.ca,
+  GIT_SSL_CAINFO: insideEgress.ca,
 }
 
 /**
