@@ -19,6 +19,9 @@ export default command({
       value: '<hosts>',
       many: true,
     },
+    'record-egress': {
+      summary: 'Put its HTTP exchanges on the tape, those inside TLS too; the server is given our certificate to trust',
+    },
     bin: { summary: 'Which program of the package to run', value: '<name>' },
     'allow-scripts': { summary: 'Run install scripts of the packages' },
     ...jsonFlag,
@@ -27,6 +30,7 @@ export default command({
     'maestro deploy @modelcontextprotocol/server-memory',
     'maestro deploy @modelcontextprotocol/server-filesystem@2026.8.31 --name files -- .',
     'maestro deploy ./my-server --env LEVEL=debug --env API_KEY=secret:my-key --egress api.example.com',
+    'maestro deploy ./my-server --egress api.example.com --record-egress',
     'maestro deploy https://mcp.example.com/mcp',
   ],
   async run({ out, client, cwd, signal }, { arguments: [source = ''], flags, rest }) {
@@ -42,6 +46,7 @@ export default command({
       ...(Object.keys(env).length > 0 ? { env } : {}),
       ...(rest.length > 0 ? { args: rest } : {}),
       ...(egress.length > 0 ? { egress } : {}),
+      ...(flags['record-egress'] ? { egressRecord: true } : {}),
       ...(flags.bin === undefined ? {} : { bin: flags.bin }),
       ...(flags['allow-scripts'] ? { allowScripts: true } : {}),
     }

@@ -89,6 +89,7 @@ export function createDeployments(parts: Parts): Deployments {
     const env = request.env ?? {}
     const args = request.args ?? []
     const egress = request.egress ?? []
+    const egressRecord = request.egressRecord ?? false
     const { release, installed } = await parts.install({
       source: request.source,
       args,
@@ -116,13 +117,14 @@ export function createDeployments(parts: Parts): Deployments {
         env,
         args,
         egress,
+        egressRecord,
         createdAt: before?.createdAt ?? now,
         updatedAt: now,
       }
       if (
         before &&
         before.release.id === release.id &&
-        isDeepStrictEqual([before.env, before.args, before.egress], [env, args, egress])
+        isDeepStrictEqual([before.env, before.args, before.egress, before.egressRecord], [env, args, egress, egressRecord])
       ) {
         return { deployment: view(before), installed, changed: false }
       }

@@ -26,6 +26,7 @@ function plainRunnable(row: DeploymentRow, env: Record<string, string>, config: 
     env,
     secretEnv: Object.keys(row.env).filter(name => 'secret' in row.env[name]!),
     egress: row.egress,
+    egressRecord: row.egressRecord,
     limits: sandboxLimits(config),
   }
 }

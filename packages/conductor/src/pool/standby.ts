@@ -72,7 +72,7 @@ export class Standby {
   }
 
   async #start(driver: SandboxDriver, runnable: BundleRunnable): Promise<Upstream> {
-    const { runs, egress, limits } = runnable
+    const { runs, egress, egressRecord, limits } = runnable
     const { late, ...chosen } = chooseStart(runnable, this.state === 'leased')
     let upstream: Upstream
     let environment: Uint8Array | null
@@ -85,6 +85,7 @@ export class Standby {
         args: runs.args,
         ...chosen,
         egress,
+        egressRecord: egressRecord ?? false,
         limits,
       })
     } catch (cause) {

@@ -1,5 +1,7 @@
 /** What a sandbox looks like from inside, whichever driver made it. */
+
 import { commandOf } from './command.ts'
+import { bridgedCommand } from './egress/bridged-command.ts'
 import type { SandboxSpec } from './sandbox.ts'
 
 /** Who the server is inside; outside it is somebody else or nobody. */
@@ -14,8 +16,14 @@ export const insideNode = '/run/maestro/node'
 export interface EgressMounts {
   socket: string
   bridge: string
+  /** The certificate of the session's CA, where connections are recorded. */
+  ca: string | null
 }
-export const insideEgress: EgressMounts = { socket: '/run/maestro/egress.sock', bridge: '/run/maestro/egress-bridge.cjs' }
+export const insideEgress = {
+  socket: '/run/maestro/egress.sock',
+  bridge: '/run/maestro/egress-bridge.cjs',
+  ca: '/run/maestro/egress-ca.pem',
+} as const satisfies EgressMounts
 
 /** What the driver gives comes first: a deployment may set its own PATH or TZ, and only harms itself. */
 export function sandboxEnvironment(spec: SandboxSpec): Record<string, string> {
@@ -24,7 +32,6 @@ export function sandboxEnvironment(spec: SandboxSpec): Record<string, string> {
 
 /** The command that runs the server inside. */
 export function insideCommand(spec: SandboxSpec, egress: boolean, nodeOptions: readonly string[] = []): string[] {
-  const bridge = egress ? ['--require', insideEgress.bridge] : []
   const places = { node: insideNode, bundle: insideBundle, prepared: insidePrepared }
-  return commandOf(spec, places, [...nodeOptions, ...bridge])
+  return egress ? bridgedCommand(spec, places, insideEgress.bridge, nodeOptions) : commandOf(spec, places, nodeOptions)
 }

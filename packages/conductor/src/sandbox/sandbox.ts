@@ -32,6 +32,8 @@ export interface SandboxSpec {
   masked?: Readonly<Record<string, string>>
   /** Hosts it may reach (`name`, `*.name`, either with `:port`); empty means no network at all. */
   egress: readonly string[]
+  /** Whether the HTTP exchanges of its connections go on the tape. */
+  egressRecord?: boolean
   limits: SandboxLimits
 }
 

@@ -48,6 +48,7 @@ export function systemTree(root: '' | '/sandbox', places: HostPlaces): string[] 
     ...['/run', '/run/maestro'].flatMap(path => folder(`${root}${path}`)),
     ...bind(node, insideNode),
     ...(egress ? [...bind(egress.bridge, insideEgress.bridge), '--bind', egress.socket, `${root}${insideEgress.socket}`] : []),
+    ...(egress?.ca ? bind(egress.ca, insideEgress.ca) : []),
     ...bind(bundle, insideBundle),
     ...(prepared === null ? [] : bind(prepared, insidePrepared)),
     ...folder(`${root}/home`),

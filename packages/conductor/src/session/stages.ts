@@ -44,6 +44,8 @@ export interface Runnable {
   /** Names in `env` whose values are secrets: no sandbox gets them before it is leased. */
   secretEnv?: string[]
   egress: string[]
+  /** Whether the HTTP exchanges of its connections go on the tape. */
+  egressRecord?: boolean
   limits: SandboxLimits
 }
 

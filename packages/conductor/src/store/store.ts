@@ -34,6 +34,7 @@ export interface DeploymentRow {
   env: Record<string, EnvValue>
   args: string[]
   egress: string[]
+  egressRecord: boolean
   createdAt: number
   updatedAt: number
 }

@@ -8,8 +8,10 @@ import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
 import { preparedFolderOf } from '../command.ts'
+import { limitsWithBridge } from '../egress/bridged-command.ts'
 import type { EgressProxy } from '../egress/egress-proxy.ts'
-import { bridgeEnvironment, bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
+import { bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
+import type { EgressRules } from '../egress/egress-rules.ts'
 import { writeEtc } from '../etc.ts'
 import { insideUid } from '../inside.ts'
 import { removeLeftovers } from '../leftovers.ts'
@@ -27,8 +29,8 @@ import { sandboxPolicy } from './seccomp/policy.ts'
 import { architectureOf } from './seccomp/syscalls.ts'
 
 export interface BubblewrapOptions {
-  /** Private addresses the egress proxy may reach all the same. For tests against services on this machine; never for people. */
-  allowPrivate?: readonly string[]
+  /** What the operator says of the network, for every sandbox alike. */
+  egress?: EgressRules
   /** Where control groups can be made; found by looking where it is left out, null to do without. */
   cgroups?: CgroupBase | null
 }
@@ -47,7 +49,7 @@ const install = 'install bubblewrap (Debian and Ubuntu: apt-get install bubblewr
 export class BubblewrapDriver implements SandboxDriver {
   readonly name = 'bubblewrap'
   readonly #world: World
-  readonly #allowPrivate: readonly string[]
+  readonly #egress: EgressRules
   readonly #cgroups: CgroupBase | null
   readonly #folder: string
   readonly #etc: string
@@ -61,7 +63,7 @@ export class BubblewrapDriver implements SandboxDriver {
 
   constructor(world: World, options: BubblewrapOptions = {}) {
     this.#world = world
-    this.#allowPrivate = options.allowPrivate ?? []
+    this.#egress = options.egress ?? {}
     this.#cgroups = options.cgroups === undefined ? findCgroups() : options.cgroups
     removeLeftovers(this.#cgroups, world)
     this.#folder = makeRunFolder()
@@ -110,19 +112,21 @@ export class BubblewrapDriver implements SandboxDriver {
         egress = await openEgressProxy({
           path: join(this.#folder, `${spec.id}.sock`),
           allow: spec.egress,
-          allowPrivate: this.#allowPrivate,
+          record: spec.egressRecord ?? false,
+          env: spec.env,
+          rules: this.#egress,
           world: this.#world,
           report: event => report(event),
         })
       }
-      const enriched = egress ? { ...spec, env: { ...bridgeEnvironment, ...spec.env } } : spec
+      const enriched = egress ? { ...spec, env: { ...egress.environment, ...spec.env } } : spec
       const asRoot = this.#nextUid !== null
       const places = {
         node: process.execPath,
         etc: this.#etc,
         bundle: spec.bundle,
         prepared: preparedFolderOf(spec),
-        egress: egress && { socket: egress.path, bridge: bridgePath },
+        egress: egress && { socket: egress.path, bridge: bridgePath, ca: egress.caPath },
       }
       const options = bubblewrapOptions(enriched, places, asRoot, this.#masks)
       const tree = await this.#spawn(options, commandAsNobody(spec, egress !== null, asRoot), filter, spec, cgroup, egress)
@@ -263,13 +267,15 @@ export class BubblewrapDriver implements SandboxDriver {
   }
 
   #insideLimits(spec: SandboxSpec): ResourceLimits {
-    return { openFilesMax, memoryBytesMax: spec.limits.memoryBytesMax, processesMax: spec.limits.pidsMax + ownProcesses }
+    const { memoryBytesMax, pidsMax } = limitsWithBridge(spec)
+    return { openFilesMax, memoryBytesMax, processesMax: pidsMax + ownProcesses }
   }
 
   #makeCgroup(spec: SandboxSpec): Cgroup | null {
     if (!this.#cgroups) return null
+    const limits = limitsWithBridge(spec)
     try {
-      return makeCgroup(this.#cgroups, spec.id, { ...spec.limits, pidsMax: spec.limits.pidsMax + ownProcesses })
+      return makeCgroup(this.#cgroups, spec.id, { ...limits, pidsMax: limits.pidsMax + ownProcesses })
     } catch (cause) {
       throw new ConductorError(
         'sandbox_start_failed',

@@ -49,7 +49,7 @@ it('gVisor lets a server out through the egress proxy and nowhere else', { skip:
   await once(service, 'listening')
   const host = `127.0.0.1:${(service.address() as AddressInfo).port}`
   const bundle = makeProbeBundle()
-  const driver = new GvisorDriver(quietWorld(), { allowPrivate: ['127.0.0.1'] })
+  const driver = new GvisorDriver(quietWorld(), { egress: { allowPrivate: ['127.0.0.1'] } })
   try {
     const specimen = await startSpecimen(driver, bundle.folder, { egress: [host] })
     const viaProxy = (target: string) =>

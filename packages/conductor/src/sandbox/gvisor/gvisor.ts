@@ -7,8 +7,10 @@ import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
 import { preparedFolderOf } from '../command.ts'
+import { limitsWithBridge } from '../egress/bridged-command.ts'
 import type { EgressProxy } from '../egress/egress-proxy.ts'
-import { bridgeEnvironment, bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
+import { bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
+import type { EgressRules } from '../egress/egress-rules.ts'
 import { writeEtc } from '../etc.ts'
 import { removeLeftovers } from '../leftovers.ts'
 import { makeReadable } from '../make-readable.ts'
@@ -25,8 +27,8 @@ import { findPlatform, type Platform } from './platform.ts'
 import { staged } from './staged.ts'
 
 export interface GvisorOptions {
-  /** Private addresses the egress proxy may reach all the same. For tests against services on this machine; never for people. */
-  allowPrivate?: readonly string[]
+  /** What the operator says of the network, for every sandbox alike. */
+  egress?: EgressRules
   /** Where control groups can be made; found by looking where it is left out, null to do without. */
   cgroups?: CgroupBase | null
 }
@@ -56,7 +58,7 @@ const install =
 export class GvisorDriver implements SandboxDriver {
   readonly name = 'gvisor'
   readonly #world: World
-  readonly #allowPrivate: readonly string[]
+  readonly #egress: EgressRules
   readonly #cgroups: CgroupBase | null
   readonly #folder: string
   readonly #etc: string
@@ -69,7 +71,7 @@ export class GvisorDriver implements SandboxDriver {
 
   constructor(world: World, options: GvisorOptions = {}) {
     this.#world = world
-    this.#allowPrivate = options.allowPrivate ?? []
+    this.#egress = options.egress ?? {}
     this.#cgroups = options.cgroups === undefined ? findCgroups() : options.cgroups
     removeLeftovers(this.#cgroups, world)
     this.#folder = makeRunFolder()
@@ -134,7 +136,9 @@ export class GvisorDriver implements SandboxDriver {
         egress = await openEgressProxy({
           path: join(this.#folder, `${spec.id}.sock`),
           allow: spec.egress,
-          allowPrivate: this.#allowPrivate,
+          record: spec.egressRecord ?? false,
+          env: spec.env,
+          rules: this.#egress,
           world: this.#world,
           report: event => report(event),
         })
@@ -160,7 +164,7 @@ export class GvisorDriver implements SandboxDriver {
     cgroup: Cgroup | null,
     egress: EgressProxy | null,
   ): Promise<NamespacedTree> {
-    const enriched = egress ? { ...spec, env: { ...bridgeEnvironment, ...spec.env } } : spec
+    const enriched = egress ? { ...spec, env: { ...egress.environment, ...spec.env } } : spec
     if (Object.values(enriched.env).some(value => value.includes('\0'))) {
       throw new ConductorError('sandbox_start_failed', `an environment value of ${spec.id} holds a NUL character`, {
         sandbox: spec.id,
@@ -171,7 +175,7 @@ export class GvisorDriver implements SandboxDriver {
       etc: this.#etc,
       bundle: spec.bundle,
       prepared: preparedFolderOf(spec),
-      egress: egress && { socket: egress.path, bridge: bridgePath },
+      egress: egress && { socket: egress.path, bridge: bridgePath, ca: egress.caPath },
     }
     const command = ['bwrap', '--info-fd', `${descriptor.info}`, '--args', `${descriptor.options}`, '--']
     const inside = runscCommand(spec.id, platform, egress !== null)
@@ -259,11 +263,12 @@ export class GvisorDriver implements SandboxDriver {
 
   #makeCgroup(spec: SandboxSpec): Cgroup | null {
     if (!this.#cgroups) return null
+    const limits = limitsWithBridge(spec)
     try {
       return makeCgroup(this.#cgroups, spec.id, {
-        ...spec.limits,
-        memoryBytesMax: spec.limits.memoryBytesMax + ownMemoryBytes,
-        pidsMax: spec.limits.pidsMax * tasksPerTask + ownTasks,
+        ...limits,
+        memoryBytesMax: limits.memoryBytesMax + ownMemoryBytes,
+        pidsMax: limits.pidsMax * tasksPerTask + ownTasks,
       })
     } catch (cause) {
       throw new ConductorError(
@@ -311,6 +316,6 @@ function makeStage(): string {
   const folder = makeRunFolder()
   chmodSync(folder, 0o755)
   for (const name of ['etc', 'bundle', 'prepared']) mkdirSync(join(folder, name), { mode: 0o755 })
-  for (const name of ['node', 'runsc', 'bridge', 'socket']) writeFileSync(join(folder, name), '', { mode: 0o644 })
+  for (const name of ['node', 'runsc', 'bridge', 'socket', 'ca']) writeFileSync(join(folder, name), '', { mode: 0o644 })
   return folder
 }

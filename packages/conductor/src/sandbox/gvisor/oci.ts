@@ -1,4 +1,5 @@
 /** The OCI bundle of one sandbox, by the OCI runtime specification 1.0.2, `config.md` and `config-linux.md`. */
+import { limitsWithBridge } from '../egress/bridged-command.ts'
 import { insideCommand, insideHome, insideUid, sandboxEnvironment } from '../inside.ts'
 import type { SandboxSpec } from '../sandbox.ts'
 
@@ -32,7 +33,7 @@ export function ociConfig(spec: SandboxSpec, egress: boolean, counted: boolean):
       rlimits: [
         limit('RLIMIT_NOFILE', openFilesMax),
         limit('RLIMIT_CORE', 0),
-        limit('RLIMIT_NPROC', spec.limits.pidsMax),
+        limit('RLIMIT_NPROC', limitsWithBridge(spec).pidsMax),
         ...(counted ? [] : [limit('RLIMIT_AS', spec.limits.memoryBytesMax + reservedByNodeBytes)]),
       ],
       noNewPrivileges: true,
