@@ -1,4 +1,5 @@
 /** Every setting: name, default, meaning. The only reader of `process.env`. Precedence: flag, environment, default. */
+import { totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { ConductorError } from '@maestro/contract'
 import type { SandboxLimits } from './sandbox/sandbox.ts'
@@ -78,7 +79,20 @@ export const settings = {
     'Sandbox driver. auto takes bubblewrap where it works; gvisor gives each server a kernel of its own; process isolates nothing and must be asked for.',
   ),
   sandboxesMax: integer('MAESTRO_SANDBOXES_MAX', 64, 1, 10_000, 'Sandboxes that may exist at once.'),
-  warmPerDeployment: integer('MAESTRO_WARM', 2, 0, 100, 'Warm sandboxes the pool keeps per deployment.'),
+  warmAtFirst: integer(
+    'MAESTRO_WARM',
+    2,
+    0,
+    100,
+    'Warm sandboxes for a release in its first quarter of an hour; afterwards its use decides. 0 starts none ahead of demand, ever.',
+  ),
+  poolMemoryMiBMax: integer(
+    'MAESTRO_POOL_MEMORY_MIB',
+    0,
+    0,
+    16_777_216,
+    'Memory that all sandboxes should take, MiB; warm ones give way to leased ones. 0 means half of the machine’s.',
+  ),
   fastStart: choice(
     'MAESTRO_FAST_START',
     'on',
@@ -163,6 +177,13 @@ export const sandboxLimits = (config: Config): SandboxLimits => ({
   diskBytesMax: config.diskMiBMax * MiB,
   lineBytesMax: config.frameBytesMax,
 })
+
+/** What all sandboxes should take, bytes. */
+export const poolMemoryBytesMax = (config: Config): number =>
+  config.poolMemoryMiBMax > 0 ? config.poolMemoryMiBMax * MiB : Math.floor(machineMemoryBytes() / 2)
+
+/** What we may use: of the machine, or of the container we are in. */
+const machineMemoryBytes = (): number => Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
 
 function closest(name: string, known: ReadonlySet<string>): string {
   const near = [...known].find(candidate => candidate.startsWith(name.slice(0, 11)) || name.startsWith(candidate))
