@@ -31,7 +31,7 @@ export interface ContractSubject {
 }
 
 export function sandboxContract(subject: ContractSubject): void {
-  describe(`${subject.title} keeps the contract of a sandbox:`, { timeout: 90_000 }, () => {
+  describe(`${subject.title} keeps the contract of a sandbox:`, { timeout: 240_000 }, () => {
     const bundle = makeProbeBundle()
     const foldersBefore = ourFolders()
     let driver: SandboxDriver
