@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, readlinkSync } from 'node:fs'
-import { type EgressMounts, insideBundle, insideEgress, insideNode } from './inside.ts'
+import { type EgressMounts, insideBundle, insideEgress, insideNode, insidePrepared } from './inside.ts'
 
 /** Where the things that are not of the system are on the machine. */
 export interface HostPlaces {
@@ -8,6 +8,8 @@ export interface HostPlaces {
   /** The folder of the small files of `etc.ts`. */
   etc: string
   bundle: string
+  /** `preparedFolderOf` the sandbox. */
+  prepared: string | null
   egress: EgressMounts | null
 }
 
@@ -33,7 +35,7 @@ const rootFolders = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'] as 
  * and with egress the way to the proxy. Empty folders stand where a driver mounts what can be written to.
  */
 export function systemTree(root: '' | '/sandbox', places: HostPlaces): string[] {
-  const { node, etc, bundle, egress } = places
+  const { node, etc, bundle, prepared, egress } = places
   const bind = (from: string, to: string): string[] => ['--ro-bind', from, `${root}${to}`]
   return [
     ...(root === '' ? [] : folder(root)),
@@ -48,6 +50,7 @@ export function systemTree(root: '' | '/sandbox', places: HostPlaces): string[] 
     ...(egress ? [...bind(egress.bridge, insideEgress.bridge), '--bind', egress.socket, `${root}${insideEgress.socket}`] : []),
     ...(egress?.ca ? bind(egress.ca, insideEgress.ca) : []),
     ...bind(bundle, insideBundle),
+    ...(prepared === null ? [] : bind(prepared, insidePrepared)),
     ...folder(`${root}/home`),
   ]
 }

@@ -5,7 +5,7 @@ import type { Readable, Writable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import { ConductorError } from '@maestro/contract'
 import type { World } from '../../world.ts'
-import { commandOf } from '../command.ts'
+import { commandOf, preparedFolderOf } from '../command.ts'
 import { cleanRunFolders, makeRunFolder } from '../owner.ts'
 import { descendantsOf, processesWithEnvironment, signalTo } from '../processes.ts'
 import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
@@ -63,7 +63,8 @@ export class ProcessDriver implements SandboxDriver {
       [markName]: folder,
     }
     const limits = { openFilesMax, memoryBytesMax: spec.limits.memoryBytesMax }
-    const [program, ...args] = shimmed([], limits, commandOf(spec, { node: process.execPath, bundle: spec.bundle }))
+    const places = { node: process.execPath, bundle: spec.bundle, prepared: preparedFolderOf(spec) ?? '' }
+    const [program, ...args] = shimmed([], limits, commandOf(spec, places))
     const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'], env, cwd: join(folder, 'work'), detached: true })
     const started = await new Promise<Error | null>(resolve => {
       child.once('spawn', () => resolve(null))
