@@ -121,7 +121,7 @@ export class BubblewrapDriver implements SandboxDriver {
           path: join(this.#folder, `${spec.id}.sock`),
           allow: spec.egress,
           record: spec.egressRecord ?? false,
-          env: spec.env,
+          env: { ...spec.masked, ...spec.env },
           rules: this.#egress,
           world: this.#world,
           report: event => report(event),

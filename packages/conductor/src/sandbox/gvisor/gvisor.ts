@@ -147,7 +147,7 @@ export class GvisorDriver implements SandboxDriver {
           path: join(this.#folder, `${spec.id}.sock`),
           allow: spec.egress,
           record: spec.egressRecord ?? false,
-          env: spec.env,
+          env: { ...spec.masked, ...spec.env },
           rules: this.#egress,
           world: this.#world,
           report: event => report(event),
