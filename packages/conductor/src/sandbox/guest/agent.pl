@@ -117,7 +117,7 @@ sub set_clock {
 # --- the sandbox
 
 sub run_inside {
-    my ($start, $status) = @_;
+    my ($start, $status, $teller) = @_;
     write_file('/groups/sandbox/cgroup.procs', '0') or fail('enter control group');
     my $half = int($start->{diskBytesMax} / 2) || 1;
     mount_at('none', '/', '', $recursive | $private) or fail('private');
@@ -151,7 +151,8 @@ sub run_inside {
 
     my $program = fork();
     fail('fork') unless defined $program;
-    if ($program == 0) { close $status; become_nobody($start); }
+    if ($program == 0) { close $status; become_nobody($start, $teller); }
+    close $teller if $teller;
     open(STDIN, '<', '/dev/null');
     open(STDOUT, '>', '/dev/null');
     open(STDERR, '>', '/dev/null');
@@ -169,7 +170,12 @@ sub run_inside {
 sub exit_now { syscall(231, 0); }
 
 sub become_nobody {
-    my ($start) = @_;
+    my ($start, $teller) = @_;
+    if ($teller) {
+        # dup2, and without close-on-exec: `twin.cjs` tells here what the program used while it loaded.
+        syscall(33, fileno($teller), 3) if fileno($teller) != 3;
+        fcntl($teller, 2, 0) if fileno($teller) == 3;
+    }
     my $limit = sub { my ($what, $value) = @_; my $pair = pack('Q Q', $value, $value); syscall($call{setrlimit}, $what, $pair); };
     $limit->(7, $start->{openFilesMax});
     $limit->(4, 0);
@@ -203,7 +209,7 @@ my $link = $by_vsock ? accept_vsock() : open_serial();
 non_blocking($link);
 
 my ($state, $heard, $saying) = ('booted', '', '');
-my ($stdin, $stdout, $stderr, $status);
+my ($stdin, $stdout, $stderr, $status, $teller);
 my ($stdin_queue, $stdin_ends, $stdin_taken) = ('', 0, 0);
 my %credit = (1 => 0, 2 => 0);
 my ($init, $ended, $ended_at, $hold_since, $used, $used_at, $stopping);
@@ -240,6 +246,8 @@ sub start_program {
     # The first process of the namespace counts too.
     write_file('/groups/sandbox/pids.max', $start{pidsMax} + 1);
     pipe(my $in_read, $stdin) && pipe($stdout, my $out_write) && pipe($stderr, my $error_write) && pipe($status, my $status_write) or fail('pipe');
+    my $teller_write;
+    if ($start{hold}) { pipe($teller, $teller_write) or fail('pipe'); non_blocking($teller); }
     # Namespaces: mount, cgroup, uts, ipc, pid, net; SIGCHLD. As fork() does it, but perl knows nothing of it.
     $init = syscall($call{clone}, 0x20000 | 0x2000000 | 0x4000000 | 0x8000000 | 0x20000000 | 0x40000000 | 17, 0, 0, 0, 0);
     fail('clone') if $init < 0;
@@ -251,9 +259,11 @@ sub start_program {
         open(STDERR, '>&', $error_write);
         close $_ for $in_read, $out_write, $error_write;
         $SIG{PIPE} = 'DEFAULT';
-        run_inside(\%start, $status_write);
+        close $teller if $teller;
+        run_inside(\%start, $status_write, $teller_write);
     }
     close $_ for $in_read, $out_write, $error_write, $status_write;
+    close $teller_write if $teller_write;
     non_blocking($_) for $stdin, $stdout, $stderr, $status;
     $state = 'running';
     ($hold_since, $used_at, $used) = (now_seconds(), now_seconds(), -1) if $start{hold};
@@ -326,7 +336,9 @@ sub watch_hold {
     }
     return unless read_file('/groups/sandbox/cgroup.events') =~ /^frozen 1/m;
     $state = 'held';
-    say_message($from_guest{held}, fields(program => $stopping));
+    my $used_ahead = '';
+    sysread($teller, $used_ahead, 64) if $teller;
+    say_message($from_guest{held}, fields(program => $stopping, used => defined $used_ahead ? $used_ahead : ''));
     ($hold_since, $stopping) = (undef, undef);
 }
 

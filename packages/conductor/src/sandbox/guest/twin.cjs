@@ -68,7 +68,17 @@ const { randomFillSync } = crypto
 if (loading) {
   const { Crypto, SubtleCrypto } = globalThis
   watch(crypto, [
-    ...['randomBytes', 'pseudoRandomBytes', 'rng', 'prng', 'randomFill', 'randomFillSync', 'randomInt', 'randomUUID', 'getRandomValues'],
+    ...[
+      'randomBytes',
+      'pseudoRandomBytes',
+      'rng',
+      'prng',
+      'randomFill',
+      'randomFillSync',
+      'randomInt',
+      'randomUUID',
+      'getRandomValues',
+    ],
     ...['generateKey', 'generateKeySync', 'generateKeyPair', 'generateKeyPairSync', 'generatePrime', 'generatePrimeSync'],
     ...['createDiffieHellman', 'createECDH', 'getDiffieHellman'],
   ])

@@ -20,7 +20,10 @@ export async function buildImage(
   onStep: (step: string) => void = () => {},
 ): Promise<GuestImage> {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
-    throw new ConductorError('image_build_failed', `guest images are built on Linux on x86-64, this is ${process.platform} on ${process.arch}`)
+    throw new ConductorError(
+      'image_build_failed',
+      `guest images are built on Linux on x86-64, this is ${process.platform} on ${process.arch}`,
+    )
   }
   const missing = await checkMke2fs(place.path)
   if (missing) throw new ConductorError('image_build_failed', missing)

@@ -43,7 +43,10 @@ export async function fetchPackages(folder: string): Promise<FetchedPackages> {
   await run('apt-get', ['-q', '-o', 'APT::Sandbox::User=root', 'download', ...names], folder)
   const files = (await readdir(folder)).filter(name => name.endsWith('.deb')).sort()
   const digests: Record<string, string> = {}
-  for (const name of files) digests[name] = createHash('sha256').update(await readFile(join(folder, name))).digest('hex')
+  for (const name of files)
+    digests[name] = createHash('sha256')
+      .update(await readFile(join(folder, name)))
+      .digest('hex')
   const fileOf = (name: string): string => {
     const file = files.find(candidate => candidate.startsWith(`${name}_`))
     if (!file) throw new ConductorError('image_build_failed', `apt did not download ${name}`)
@@ -72,7 +75,8 @@ async function run(program: string, args: readonly string[], cwd: string): Promi
     return (await execute(program, args, options)).stdout
   } catch (cause) {
     const { code, stderr } = cause as { code?: string; stderr?: string }
-    const why = code === 'ENOENT' ? 'was not found; images are built on Debian, from its packages' : lastLineOf(stderr ?? String(cause))
+    const why =
+      code === 'ENOENT' ? 'was not found; images are built on Debian, from its packages' : lastLineOf(stderr ?? String(cause))
     throw new ConductorError('image_build_failed', `${program} ${why}`, { program }, cause)
   }
 }

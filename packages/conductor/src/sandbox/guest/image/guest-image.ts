@@ -57,7 +57,13 @@ export function findImage(data: string): GuestImage | null {
 function readImage(folder: string): GuestImage | null {
   try {
     const facts = JSON.parse(readFileSync(join(folder, 'image.json'), 'utf8')) as Pick<GuestImage, 'digest' | 'builtAt' | 'parts'>
-    return { ...facts, folder, kernel: join(folder, 'vmlinux'), initramfs: join(folder, 'initramfs'), root: join(folder, 'root.ext4') }
+    return {
+      ...facts,
+      folder,
+      kernel: join(folder, 'vmlinux'),
+      initramfs: join(folder, 'initramfs'),
+      root: join(folder, 'root.ext4'),
+    }
   } catch {
     // Half-built ones have no such file: it is written last.
     return null

@@ -15,7 +15,8 @@ export async function makeInitramfs(unpacked: { agent: string; kernel: string },
   const folder = (path: string) => entries.push({ path, kind: 'folder' })
   const file = async (path: string, from: string, executable = false) =>
     entries.push({ path, kind: 'file', content: await readFile(from), executable })
-  for (const path of ['dev', 'modules', 'lib', `lib/${machine}`, 'lib64', 'usr', 'usr/bin', 'usr/lib', `usr/lib/${machine}`]) folder(path)
+  for (const path of ['dev', 'modules', 'lib', `lib/${machine}`, 'lib64', 'usr', 'usr/bin', 'usr/lib', `usr/lib/${machine}`])
+    folder(path)
   folder(`usr/lib/${machine}/perl-base`)
   await file('init', agentFile, true)
   await file('usr/bin/perl', join(unpacked.agent, 'usr/bin/perl'), true)

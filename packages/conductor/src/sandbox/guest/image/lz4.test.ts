@@ -3,10 +3,7 @@ import { describe, it } from 'node:test'
 import { isLz4, uncompressLz4 } from './lz4.ts'
 
 const frame = (...blocks: number[][]) =>
-  Buffer.concat([
-    Buffer.from([0x02, 0x21, 0x4c, 0x18]),
-    ...blocks.map(block => Buffer.from([block.length, 0, 0, 0, ...block])),
-  ])
+  Buffer.concat([Buffer.from([0x02, 0x21, 0x4c, 0x18]), ...blocks.map(block => Buffer.from([block.length, 0, 0, 0, ...block]))])
 
 describe('uncompressing LZ4', () => {
   it('copies literals, and matches that overlap what they write', () => {
@@ -21,10 +18,14 @@ describe('uncompressing LZ4', () => {
     const text = Buffer.alloc(300, 'x')
     assert.deepEqual(uncompressLz4(frame([0xf0, 255, 30, ...text]), 300), text)
     assert.deepEqual(uncompressLz4(frame([0x1f, 0x78, 1, 0, 255, 25, 0x00]), 300), text)
-  }) 
+  })
 
   it('refuses what is broken', () => {
-    for (const block of [[0xf0, 1], [0x10, 0x61, 9, 0, 0], [0x1f, 0x61, 0, 0, 1]]) {
+    for (const block of [
+      [0xf0, 1],
+      [0x10, 0x61, 9, 0, 0],
+      [0x1f, 0x61, 0, 0, 1],
+    ]) {
       assert.throws(() => uncompressLz4(frame(block), 40), /broken|gives/)
     }
     assert.ok(!isLz4(Buffer.from('1234567890')))

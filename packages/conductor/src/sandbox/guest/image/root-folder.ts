@@ -4,12 +4,26 @@ import { insideHome } from '../../bubblewrap/arguments.ts'
 import { etcFiles } from '../../bubblewrap/etc.ts'
 
 /** Programs of busybox by which servers and their libraries get along: a shell and what scripts expect. */
-const busyboxPrograms = `[ awk base64 basename cat chmod cp cut date dd df dirname du echo env expr false find getopt grep gunzip gzip head hostname
+const busyboxPrograms =
+  `[ awk base64 basename cat chmod cp cut date dd df dirname du echo env expr false find getopt grep gunzip gzip head hostname
   id kill less ln ls md5sum mkdir mktemp mount mv nohup od printenv printf ps pwd readlink realpath rm rmdir sed seq setsid sh sha256sum sleep
-  sort stat stty sync tail tar tee test timeout touch tr true tty uname uniq unshare unzip vi wc which whoami xargs yes`.split(/\s+/)
+  sort stat stty sync tail tar tee test timeout touch tr true tty uname uniq unshare unzip vi wc which whoami xargs yes`.split(
+    /\s+/,
+  )
 
 /** Nothing of these is ever looked at in there. */
-const needless = ['usr/share/doc', 'usr/share/man', 'usr/share/info', 'usr/share/lintian', 'usr/share/locale', 'usr/share/bug', 'var', 'opt', 'srv', 'sys']
+const needless = [
+  'usr/share/doc',
+  'usr/share/man',
+  'usr/share/info',
+  'usr/share/lintian',
+  'usr/share/locale',
+  'usr/share/bug',
+  'var',
+  'opt',
+  'srv',
+  'sys',
+]
 
 /** Turns unpacked packages into the root a server sees: the same paths as in a bubblewrap sandbox. */
 export async function finishRoot(folder: string, node: string, files: ReadonlyMap<string, string>): Promise<void> {
@@ -58,4 +72,3 @@ async function linkUnlessThere(target: string, path: string): Promise<void> {
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
   })
 }
-
