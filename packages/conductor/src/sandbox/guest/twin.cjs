@@ -10,9 +10,9 @@ const { closeSync, writeSync } = require('node:fs')
 const { syncBuiltinESMExports } = require('node:module')
 
 const teller = 3
-const loadingEndsMs = Date.UTC(2010, 0)
-const RealDate = Date
-const realNow = Date.now
+const RealDate = globalThis.Date
+const realNow = RealDate.now
+const loadingEndsMs = RealDate.UTC(2010, 0)
 let loading = realNow() < loadingEndsMs
 let told = false
 
@@ -21,7 +21,7 @@ function tell(what) {
   if (!loading) return
   if (realNow() >= loadingEndsMs) {
     loading = false
-    Date = RealDate
+    globalThis.Date = RealDate
     return
   }
   if (told) return
@@ -46,7 +46,7 @@ function watch(owner, names) {
     }[name]
     // Promisified forms and the like are properties of the function.
     Object.defineProperties(watched, Object.getOwnPropertyDescriptors(real))
-    owner[name] = watched
+    Object.defineProperty(owner, name, { value: watched, writable: true, configurable: true })
   }
 }
 
@@ -68,17 +68,7 @@ const { randomFillSync } = crypto
 if (loading) {
   const { Crypto, SubtleCrypto } = globalThis
   watch(crypto, [
-    ...[
-      'randomBytes',
-      'pseudoRandomBytes',
-      'rng',
-      'prng',
-      'randomFill',
-      'randomFillSync',
-      'randomInt',
-      'randomUUID',
-      'getRandomValues',
-    ],
+    ...['randomBytes', 'pseudoRandomBytes', 'rng', 'prng', 'randomFill', 'randomFillSync', 'randomInt', 'randomUUID'],
     ...['generateKey', 'generateKeySync', 'generateKeyPair', 'generateKeyPairSync', 'generatePrime', 'generatePrimeSync'],
     ...['createDiffieHellman', 'createECDH', 'getDiffieHellman'],
   ])
@@ -89,14 +79,14 @@ if (loading) {
     tell('Date.now')
     return realNow()
   }
-  Date = new Proxy(RealDate, {
+  globalThis.Date = new Proxy(RealDate, {
     apply(target, self, args) {
       tell('Date')
       return Reflect.apply(target, self, args)
     },
     construct(target, args, newTarget) {
       if (args.length === 0) tell('Date')
-      return Reflect.construct(target, args, newTarget === Date ? target : newTarget)
+      return Reflect.construct(target, args, newTarget === globalThis.Date ? target : newTarget)
     },
   })
 }

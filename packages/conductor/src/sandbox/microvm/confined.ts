@@ -75,7 +75,6 @@ export class ConfinedQemu {
 
   /** The last of what QEMU and the guest's kernel printed. Untrusted. */
   get said(): string {
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: consoles send them
     return this.#said.replace(/[\x00-\x09\x0b-\x1f\x7f]/g, '').trim()
   }
 

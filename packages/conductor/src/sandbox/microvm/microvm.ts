@@ -220,7 +220,8 @@ export class MicrovmDriver implements SandboxDriver {
       machine.channel.setClock(loadingClockNs)
       machine.channel.addEntropy(this.#world.randomBytes(256))
       machine.channel.start(this.#startOf(spec, true))
-      const facts = await machine.channel.held()
+      const facts = await machine.channel.held().catch(() => null)
+      if (!facts) return 'it ended while it loaded'
       if (facts.get('program') !== 'rests') return 'it does not come to rest'
       return facts.get('used') ? `it used ${facts.get('used')} while it loaded` : null
     })
