@@ -74,8 +74,8 @@ export const settings = {
   driver: choice(
     'MAESTRO_DRIVER',
     'auto',
-    ['auto', 'bubblewrap', 'gvisor', 'process'] as const,
-    'Sandbox driver. auto takes bubblewrap where it works; gvisor gives each server a kernel of its own; process isolates nothing and must be asked for.',
+    ['auto', 'bubblewrap', 'gvisor', 'microvm', 'process'] as const,
+    'Sandbox driver. auto takes bubblewrap where it works; gvisor gives each server a kernel of its own, microvm a virtual machine; process isolates nothing and must be asked for.',
   ),
   sandboxesMax: integer('MAESTRO_SANDBOXES_MAX', 64, 1, 10_000, 'Sandboxes that may exist at once.'),
   warmPerDeployment: integer('MAESTRO_WARM', 2, 0, 100, 'Warm sandboxes the pool keeps per deployment.'),

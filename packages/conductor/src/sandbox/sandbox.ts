@@ -69,6 +69,8 @@ export interface SandboxDriver {
   /** Processes of ours found alive after their sandbox had ended; more than none is a mistake of ours. */
   readonly orphans?: number
   check(): Promise<DriverCheck>
+  /** Makes what the driver lacks and can make by itself, such as the image of its guests. Called where the driver was chosen, before `check`. */
+  prepare?(): Promise<void>
   /** Resolves once the process tree exists; the server need not be ready. Throws `sandbox_start_failed`, `sandbox_unavailable`. */
   start(spec: SandboxSpec): Promise<Sandbox>
   /** Kills every sandbox of this driver and removes what it made on the machine. */

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { World } from '../../world.ts'
 import { type GuestImage, imagesFolder } from '../guest/image/guest-image.ts'
+import { isKvmRootOnly } from './confined.ts'
 import { GuestMachine } from './guest-machine.ts'
 import { type Accelerator, guestMemoryBytes } from './machine.ts'
 
@@ -46,13 +47,15 @@ export async function findAccelerator(
 /** Boots a guest with KVM. Gives null where it came up, else why it did not. */
 async function probe(image: GuestImage, uid: number | null, world: World): Promise<string | null> {
   const parts = {
-    name: 'probe',
+    name: 'maestro-kvm-probe',
     image,
+    // Any file system does.
     bundle: image.root,
     accelerator: 'kvm',
     memoryBytes: guestMemoryBytes(0),
     cgroup: null,
-    uid,
+    uid: isKvmRootOnly() ? null : uid,
+    onOrphans: () => {},
   } as const
   const machine = new GuestMachine(parts, world)
   let late = false

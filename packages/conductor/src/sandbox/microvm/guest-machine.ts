@@ -2,6 +2,7 @@ import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { GuestChannel } from '../guest/channel.ts'
 import type { GuestImage } from '../guest/image/guest-image.ts'
+import type { TreeEnd } from '../stdio-upstream.ts'
 import { ConfinedQemu } from './confined.ts'
 import { type Accelerator, descriptor, machineArguments } from './machine.ts'
 import { Qmp } from './qmp.ts'
@@ -24,6 +25,7 @@ export interface MachineParts {
   state?: number
   /** Further files it may write, by the path inside. */
   write?: ReadonlyMap<string, string>
+  onOrphans(count: number): void
 }
 
 /** One QEMU with the agent in its guest. It may still be booting: the channel's attach tells when it is not. */
@@ -53,6 +55,7 @@ export class GuestMachine {
         uid: parts.uid,
         kvm: parts.accelerator === 'kvm',
         state: parts.state ?? 'ignore',
+        onOrphans: parts.onOrphans,
       },
       world,
     )
@@ -82,8 +85,8 @@ export class GuestMachine {
     await this.#migrated()
   }
 
-  /** Ends it and waits until nothing of it is left. Gives how many processes would not go. */
-  async end(): Promise<number> {
+  /** Ends it and waits until nothing of it is left. */
+  end(): Promise<TreeEnd> {
     this.qemu.kill()
     return this.qemu.gone
   }

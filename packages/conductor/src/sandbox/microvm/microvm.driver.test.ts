@@ -1,8 +1,11 @@
-import { it } from 'node:test'
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { findCgroups } from '../cgroup/cgroups.ts'
 import { sandboxContract } from '../sandbox.contract.ts'
-import { quietWorld } from '../testing/specimen.ts'
+import { makeProbeBundle, quietWorld, type Specimen, startSpecimen } from '../testing/specimen.ts'
 import { MicrovmDriver } from './microvm.ts'
 
 /** Images and snapshots stay from one run to the next: they are named by what they are made of. */
@@ -24,7 +27,7 @@ if (usable) {
     make,
     isolates: true,
     counts: findCgroups() !== null,
-    knownBy: 'name',
+    marked: false,
     patienceMs: 60_000,
     data,
   })

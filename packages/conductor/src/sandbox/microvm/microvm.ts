@@ -3,22 +3,23 @@ import { closeSync, openSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { ConductorError } from '@maestro/contract'
 import type { World } from '../../world.ts'
-import { insideBundle, insideHome, sandboxEnvironment } from '../bubblewrap/arguments.ts'
-import { makeReadable } from '../bubblewrap/readable.ts'
 import { assembleFilter, encodeFilter } from '../bubblewrap/seccomp/assemble.ts'
 import { sandboxPolicy } from '../bubblewrap/seccomp/policy.ts'
-import { makeUidSource } from '../bubblewrap/uids.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
-import { type CgroupBase, cleanCgroups, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
-import { commandOf } from '../command.ts'
+import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
 import { type BundleDisk, makeBundleDisk } from '../guest/bundle-disk.ts'
-import type { GuestEnd, GuestStart } from '../guest/channel.ts'
+import type { GuestStart } from '../guest/channel.ts'
 import { buildImage } from '../guest/image/build-image.ts'
 import { checkMke2fs } from '../guest/image/ext4.ts'
 import { findImage, type GuestImage } from '../guest/image/guest-image.ts'
+import { insideCommand, insideHome, sandboxEnvironment } from '../inside.ts'
+import { removeLeftovers } from '../leftovers.ts'
+import { makeReadable } from '../make-readable.ts'
 import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
 import { type ProcessTree, StdioUpstream, type TreeEnd } from '../stdio-upstream.ts'
+import { makeUidSource } from '../uids.ts'
 import { type AcceleratorFinding, findAccelerator } from './accelerator.ts'
+import { isKvmRootOnly } from './confined.ts'
 import { GuestMachine, type MachineParts } from './guest-machine.ts'
 import { guestMemoryBytes, processMemoryBytes } from './machine.ts'
 import { type Prepare, type Snapshot, Snapshots } from './snapshots.ts'
@@ -46,7 +47,6 @@ const restoreMsMax = 60_000
 /** While a server loads that will be copied, the guest lives in the year 2001; see `twin.cjs`. */
 const loadingClockNs = 978_307_200_000_000_000n
 
-const insideNode = '/run/maestro/node'
 const insideTwin = '/run/maestro/twin.cjs'
 
 interface Ready {
@@ -76,7 +76,7 @@ export class MicrovmDriver implements SandboxDriver {
     this.#world = world
     this.#place = place
     this.#cgroups = options.cgroups === undefined ? findCgroups() : options.cgroups
-    if (this.#cgroups) cleanCgroups(this.#cgroups)
+    removeLeftovers(this.#cgroups, world)
     this.#snapshots = options.snapshots === false ? null : new Snapshots(place, world)
     this.#nextUid = process.getuid?.() === 0 ? makeUidSource() : null
     this.#filter = encodeFilter(assembleFilter('x86_64', sandboxPolicy({ inet: false })))
@@ -88,7 +88,8 @@ export class MicrovmDriver implements SandboxDriver {
 
   /** Builds the image where there is none: minutes at the first start on a machine, and said so. */
   async prepare(): Promise<void> {
-    if (findImage(this.#place.data)) return
+    // Without QEMU an image is no use; `check` says what is missing.
+    if (findImage(this.#place.data) || !(await versionOf('qemu-system-x86_64'))) return
     this.#world.log.info('sandbox.image_building', {
       message: 'building the guest image from Debian packages; this is done once',
     })
@@ -215,7 +216,8 @@ export class MicrovmDriver implements SandboxDriver {
    */
   async #loaded(spec: SandboxSpec, ready: Ready, disk: BundleDisk): Promise<Snapshot | null> {
     if (spec.program.runtime !== 'node' || Object.keys(spec.env).length > 0) return null
-    const of = [...kindOf(ready, disk), spec.limits, spec.program, spec.args, 'loaded']
+    const { memoryBytesMax, pidsMax, diskBytesMax } = spec.limits
+    const of = [...kindOf(ready, disk), memoryBytesMax, pidsMax, diskBytesMax, spec.program, spec.args, 'loaded']
     return this.#take(of, spec, ready, disk, async machine => {
       machine.channel.setClock(loadingClockNs)
       machine.channel.addEntropy(this.#world.randomBytes(256))
@@ -241,7 +243,6 @@ export class MicrovmDriver implements SandboxDriver {
         { ...this.#parts(spec, ready, disk, cgroup), name: `${spec.id}-snapshot`, ram: { file: ram, shared: true }, write },
         this.#world,
       )
-      void machine.qemu.gone.then(() => cgroup?.remove())
       try {
         return await this.#within(bootMsMax, machine, async () => {
           await machine.channel.attach('held')
@@ -264,9 +265,7 @@ export class MicrovmDriver implements SandboxDriver {
       this.#world,
     )
     if (state !== null) closeSync(state)
-    const tree = new GuestTree(machine, cgroup, spec, this.#world, left => {
-      this.#orphans += left
-    })
+    const tree = new GuestTree(machine, spec, this.#world)
     try {
       await this.#within(snapshot ? restoreMsMax : bootMsMax, machine, async () => {
         if (snapshot) await machine.restore()
@@ -287,7 +286,7 @@ export class MicrovmDriver implements SandboxDriver {
     const { memoryBytesMax, pidsMax, diskBytesMax } = spec.limits
     const twin = hold ? ['--require', insideTwin] : []
     return {
-      command: commandOf(spec, { node: insideNode, python: '/usr/bin/python3', bundle: insideBundle }, twin),
+      command: insideCommand(spec, false, twin),
       env: sandboxEnvironment(spec),
       cwd: insideHome,
       limits: { memoryBytesMax, pidsMax, diskBytesMax, openFilesMax },
@@ -304,7 +303,10 @@ export class MicrovmDriver implements SandboxDriver {
       accelerator: finding.accelerator,
       memoryBytes: guestMemoryBytes(spec.limits.memoryBytesMax),
       cgroup,
-      uid: this.#nextUid?.() ?? null,
+      uid: finding.accelerator === 'kvm' && isKvmRootOnly() ? null : (this.#nextUid?.() ?? null),
+      onOrphans: left => {
+        this.#orphans += left
+      },
     }
   }
 
@@ -349,19 +351,18 @@ class GuestTree implements ProcessTree {
   readonly stderr: ProcessTree['stderr']
   readonly gone: Promise<TreeEnd>
   readonly #machine: GuestMachine
+  #killed = false
 
-  constructor(machine: GuestMachine, cgroup: Cgroup | null, spec: SandboxSpec, world: World, onOrphans: (count: number) => void) {
+  constructor(machine: GuestMachine, spec: SandboxSpec, world: World) {
     this.#machine = machine
     this.stdin = machine.channel.stdin
     this.stdout = machine.channel.stdout
     this.stderr = machine.channel.stderr
-    this.gone = machine.channel.ended.then(async ({ code, signal, limitReached, fault }: GuestEnd) => {
-      if (fault) world.log.info('sandbox.guest_ended', { sandbox: spec.id, fault })
-      const left = await machine.end()
-      if (left > 0) onOrphans(left)
-      const outsideLimit = cgroup?.limitReached() ?? false
-      cgroup?.remove()
-      return { code, signal, limitReached: limitReached || outsideLimit }
+    this.gone = machine.channel.ended.then(async ({ code, signal, limitReached, fault }) => {
+      if (fault && !this.#killed)
+        world.log.warn('sandbox.guest_ended', { sandbox: spec.id, fault, said: machine.qemu.said.slice(-500) })
+      const outside = await machine.end()
+      return { code, signal, limitReached: limitReached || outside.limitReached }
     })
   }
 
@@ -370,6 +371,7 @@ class GuestTree implements ProcessTree {
   }
 
   kill(): void {
+    this.#killed = true
     this.#machine.qemu.kill()
   }
 }

@@ -9,6 +9,8 @@ export interface GuestImage {
   folder: string
   /** Unix ms. */
   builtAt: number
+  /** Whether this Conductor's agent and Node are in it. */
+  current: boolean
   /** Of what it was made: package files with their digests, the recipe, the Node inside. */
   parts: { recipe: string; node: string; kernel: string; packages: Record<string, string> }
   /** An uncompressed ELF kernel with a PVH entry. */
@@ -50,8 +52,7 @@ export function listImages(data: string): GuestImage[] {
 
 /** The newest image that this Conductor's agent and Node are in; null where it must be built. */
 export function findImage(data: string): GuestImage | null {
-  const recipe = imageRecipe()
-  return listImages(data).find(image => image.parts.recipe === recipe) ?? null
+  return listImages(data).find(image => image.current) ?? null
 }
 
 function readImage(folder: string): GuestImage | null {
@@ -59,6 +60,7 @@ function readImage(folder: string): GuestImage | null {
     const facts = JSON.parse(readFileSync(join(folder, 'image.json'), 'utf8')) as Pick<GuestImage, 'digest' | 'builtAt' | 'parts'>
     return {
       ...facts,
+      current: facts.parts.recipe === imageRecipe(),
       folder,
       kernel: join(folder, 'vmlinux'),
       initramfs: join(folder, 'initramfs'),

@@ -1,7 +1,7 @@
 import { chmod, copyFile, cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { insideHome } from '../../bubblewrap/arguments.ts'
-import { etcFiles } from '../../bubblewrap/etc.ts'
+import { etcFiles } from '../../etc.ts'
+import { insideHome } from '../../inside.ts'
 
 /** Programs of busybox by which servers and their libraries get along: a shell and what scripts expect. */
 const busyboxPrograms =
