@@ -3,7 +3,10 @@ import { describe, it } from 'node:test'
 import { isLz4, uncompressLz4 } from './lz4.ts'
 
 const frame = (...blocks: number[][]) =>
-  Buffer.concat([Buffer.from([0x02, 0x21, 0x4c, 0x18]), ...blocks.map(block => Buffer.from([block.length, 0, 0, 0, ...block]))])
+  Buffer.concat([
+    Buffer.from([0x02, 0x21, 0x4c, 0x18]),
+    ...blocks.map(block => Buffer.from([block.length & 255, block.length >> 8, 0, 0, ...block])),
+  ])
 
 describe('uncompressing LZ4', () => {
   it('copies literals, and matches that overlap what they write', () => {
