@@ -51,6 +51,7 @@ async function probe(image: GuestImage, uid: number | null, world: World): Promi
     image,
     // Any file system does.
     bundle: image.root,
+    prepared: null,
     accelerator: 'kvm',
     memoryBytes: guestMemoryBytes(0),
     cgroup: null,

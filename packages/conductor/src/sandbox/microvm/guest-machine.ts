@@ -14,6 +14,8 @@ export interface MachineParts {
   image: GuestImage
   /** The bundle's disk. */
   bundle: string
+  /** The disk of what was made ahead for a faster start, where there is any. */
+  prepared: string | null
   accelerator: Accelerator
   /** Memory of the guest, bytes. */
   memoryBytes: number
@@ -34,12 +36,19 @@ export class GuestMachine {
   readonly qmp: Qmp
   readonly channel: GuestChannel
   readonly #world: World
+  #commanding: Promise<void> | null = null
+  #frozen = false
 
   constructor(parts: MachineParts, world: World) {
     this.#world = world
     const { image, ram } = parts
     const inside = { kernel: '/vm/kernel', initramfs: '/vm/initramfs', root: '/vm/root', bundle: '/vm/bundle' }
-    const files = ram ? { ...inside, ram: { path: '/vm/ram', shared: ram.shared } } : inside
+    const prepared = '/vm/prepared'
+    const files = {
+      ...inside,
+      ...(parts.prepared ? { prepared } : {}),
+      ...(ram ? { ram: { path: '/vm/ram', shared: ram.shared } } : {}),
+    }
     const shape = { accelerator: parts.accelerator, memoryBytes: parts.memoryBytes, incoming: parts.state !== undefined }
     this.qemu = new ConfinedQemu(
       ['qemu-system-x86_64', ...machineArguments(parts.name, files, shape)],
@@ -49,6 +58,7 @@ export class GuestMachine {
           [inside.initramfs, image.initramfs],
           [inside.root, image.root],
           [inside.bundle, parts.bundle],
+          ...(parts.prepared ? [[prepared, parts.prepared] as const] : []),
         ]),
         write: new Map([...(ram ? [['/vm/ram', ram.file] as const] : []), ...(parts.write ?? [])]),
         cgroup: parts.cgroup,
@@ -65,7 +75,7 @@ export class GuestMachine {
 
   /** Gives the guest a clock that is right and randomness that nobody else has. */
   makeOwn(): void {
-    this.channel.setClock(BigInt(this.#world.now()) * 1_000_000n)
+    this.channel.setClock(this.#clockNs())
     this.channel.addEntropy(this.#world.randomBytes(256))
   }
 
@@ -91,7 +101,40 @@ export class GuestMachine {
     return this.qemu.gone
   }
 
-  async #command(): Promise<void> {
+  /** Stops the machine where it stands; it takes no processor then, and what it is sent waits. */
+  freeze(): boolean {
+    if (!this.#frozen) {
+      this.#frozen = true
+      this.#tell('stop')
+    }
+    return true
+  }
+
+  /** Lets it go on. Its clock has stood still meanwhile. */
+  thaw(): void {
+    if (!this.#frozen) return
+    this.#frozen = false
+    this.#tell('cont')
+    this.channel.setClock(this.#clockNs())
+  }
+
+  /** QEMU does what it is told in order; one that is gone needs no telling. */
+  #tell(command: 'stop' | 'cont'): void {
+    this.#command()
+      .then(() => this.qmp.execute(command))
+      .catch(() => {})
+  }
+
+  #clockNs(): bigint {
+    return BigInt(this.#world.now()) * 1_000_000n
+  }
+
+  #command(): Promise<void> {
+    this.#commanding ??= this.#takeCommand()
+    return this.#commanding
+  }
+
+  async #takeCommand(): Promise<void> {
     await this.qmp.execute('qmp_capabilities')
     // Shared memory is not part of the state: it lies in its file already.
     await this.qmp.execute('migrate-set-capabilities', { capabilities: [{ capability: 'x-ignore-shared', state: true }] })

@@ -11,6 +11,8 @@ export interface MachineFiles {
   initramfs: string
   root: string
   bundle: string
+  /** The disk of what was made ahead for a faster start. */
+  prepared?: string
   /** What backs the guest's memory; anonymous memory where it is left out. */
   ram?: { path: string; shared: boolean }
 }
@@ -55,9 +57,10 @@ export function machineArguments(
     ...(accelerator === 'kvm'
       ? ['-accel', 'kvm', '-cpu', 'host']
       : ['-accel', `tcg,tb-size=${translationMiB}`, '-cpu', 'qemu64']),
-    ...['-kernel', files.kernel, '-initrd', files.initramfs, '-append', kernelArguments(accelerator)],
+    ...['-kernel', files.kernel, '-initrd', files.initramfs, '-append', kernelArguments(accelerator, files.prepared !== undefined)],
     ...disk('root', files.root),
     ...disk('bundle', files.bundle),
+    ...(files.prepared ? disk('prepared', files.prepared) : []),
     ...['-device', 'virtio-rng-device', '-device', 'virtio-serial-device'],
     ...['-chardev', `socket,id=agent,fd=${descriptor.agent}`, '-device', 'virtserialport,chardev=agent,name=maestro'],
     ...['-chardev', `socket,id=qmp,fd=${descriptor.qmp}`, '-mon', 'chardev=qmp,mode=control'],
@@ -70,9 +73,9 @@ export function machineArguments(
  * A machine without legacy timers can only learn the rate of its clock from us: TCG hands the processor's own counter through. Guards
  * against what processors leak have no meaning on an emulated one, and cost much there.
  */
-function kernelArguments(accelerator: Accelerator): string {
+function kernelArguments(accelerator: Accelerator, prepared: boolean): string {
   const emulated = accelerator === 'tcg' ? [`tsc_early_khz=${counterKhz()}`, 'tsc=reliable', 'mitigations=off', 'nokaslr'] : []
-  return ['console=ttyS0', 'quiet', 'panic=-1', 'random.trust_cpu=on', 'cryptomgr.notests', 'audit=0', ...emulated].join(' ')
+  return ['console=ttyS0', 'quiet', 'panic=-1', 'random.trust_cpu=on', 'cryptomgr.notests', 'audit=0', ...(prepared ? ['maestro.prepared'] : []), ...emulated].join(' ')
 }
 
 function counterKhz(): number {

@@ -7,6 +7,7 @@ import { assembleFilter, encodeFilter } from '../bubblewrap/seccomp/assemble.ts'
 import { sandboxPolicy } from '../bubblewrap/seccomp/policy.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
+import { preparedFolderOf } from '../command.ts'
 import { type BundleDisk, makeBundleDisk } from '../guest/bundle-disk.ts'
 import type { GuestStart } from '../guest/channel.ts'
 import { buildImage } from '../guest/image/build-image.ts'
@@ -42,12 +43,18 @@ const openFilesMax = 4096
 /** Threads of QEMU and the processes of its confinement. */
 const qemuPidsMax = 64
 /** An emulated guest takes many times as long as a real one, and longer still on a busy machine. */
-const bootMsMax = 180_000
+const bootMsMax = 360_000
 const restoreMsMax = 60_000
 /** While a server loads that will be copied, the guest lives in the year 2001; see `twin.cjs`. */
 const loadingClockNs = 978_307_200_000_000_000n
 
 const insideTwin = '/run/maestro/twin.cjs'
+
+/** What is mounted read-only. */
+interface Disks {
+  bundle: BundleDisk
+  prepared: BundleDisk | null
+}
 
 interface Ready {
   image: GuestImage
@@ -68,7 +75,7 @@ export class MicrovmDriver implements SandboxDriver {
   readonly #nextUid: (() => number) | null
   readonly #filter: Buffer
   readonly #running = new Set<Sandbox>()
-  readonly #disks = new Map<string, Promise<BundleDisk>>()
+  readonly #made = new Map<string, Promise<BundleDisk>>()
   #ready: Promise<Ready> | null = null
   #orphans = 0
 
@@ -127,8 +134,8 @@ export class MicrovmDriver implements SandboxDriver {
     }
     try {
       const ready = await this.#getReady()
-      const disk = await this.#diskOf(spec)
-      const tree = await this.#startTree(spec, ready, disk)
+      const disks = await this.#disksOf(spec)
+      const tree = await this.#startTree(spec, ready, disks)
       const sandbox = new StdioUpstream(this.name, spec, tree, this.#world)
       this.#running.add(sandbox)
       void sandbox.exited.then(() => this.#running.delete(sandbox))
@@ -180,45 +187,52 @@ export class MicrovmDriver implements SandboxDriver {
     return { image, finding, version }
   }
 
-  #diskOf(spec: SandboxSpec): Promise<BundleDisk> {
-    const key = `${spec.bundle}\0${spec.program.entry}`
-    let disk = this.#disks.get(key)
+  async #disksOf(spec: SandboxSpec): Promise<Disks> {
+    const preparedFolder = preparedFolderOf(spec)
+    const bundle = this.#diskOf(spec.bundle, () => makeReadable(spec.bundle, spec.program.entry))
+    return { bundle: await bundle, prepared: preparedFolder ? await this.#diskOf(preparedFolder) : null }
+  }
+
+  #diskOf(folder: string, open: () => Promise<void> = async () => {}): Promise<BundleDisk> {
+    let disk = this.#made.get(folder)
     if (!disk) {
-      disk = makeReadable(spec.bundle, spec.program.entry).then(() => makeBundleDisk(spec.bundle, this.#place, this.#world))
-      disk.catch(() => this.#disks.delete(key))
-      this.#disks.set(key, disk)
+      disk = open().then(() => makeBundleDisk(folder, this.#place, this.#world))
+      disk.catch(() => this.#made.delete(folder))
+      this.#made.set(folder, disk)
     }
     return disk
   }
 
-  async #startTree(spec: SandboxSpec, ready: Ready, disk: BundleDisk): Promise<ProcessTree> {
-    const snapshot = (await this.#loaded(spec, ready, disk)) ?? (await this.#booted(spec, ready, disk))
+  async #startTree(spec: SandboxSpec, ready: Ready, disks: Disks): Promise<ProcessTree> {
+    const snapshot = (await this.#loaded(spec, ready, disks)) ?? (await this.#booted(spec, ready, disks))
     if (snapshot) {
       try {
-        return await this.#run(spec, ready, disk, snapshot)
+        return await this.#run(spec, ready, disks, snapshot)
       } catch (cause) {
         this.#world.log.warn('sandbox.restore_failed', { sandbox: spec.id, cause: (cause as Error).message })
         await this.#snapshots?.remove(snapshot)
       }
     }
-    return this.#run(spec, ready, disk, null)
+    return this.#run(spec, ready, disks, null)
   }
 
   /** A machine that has booted and waits to be told what to run. */
-  async #booted(spec: SandboxSpec, ready: Ready, disk: BundleDisk): Promise<Snapshot | null> {
-    const of = [...kindOf(ready, disk), guestMemoryBytes(spec.limits.memoryBytesMax), 'booted']
-    return this.#take(of, spec, ready, disk, async () => null)
+  async #booted(spec: SandboxSpec, ready: Ready, disks: Disks): Promise<Snapshot | null> {
+    const of = [...kindOf(ready, disks), guestMemoryBytes(spec.limits.memoryBytesMax), 'booted']
+    return this.#take(of, spec, ready, disks, async () => null)
   }
 
   /**
    * A machine in which the server has loaded and waits for its input. Only where all sessions get the same command and environment, and
    * only Node, whose randomness we can make a twin's own; a server that used chance or the clock while it loaded is not copied.
    */
-  async #loaded(spec: SandboxSpec, ready: Ready, disk: BundleDisk): Promise<Snapshot | null> {
+  async #loaded(spec: SandboxSpec, ready: Ready, disks: Disks): Promise<Snapshot | null> {
     if (spec.program.runtime !== 'node' || Object.keys(spec.env).length > 0) return null
+    // One that makes something ends by itself, and a heap that was loaded before runs no preload.
+    if (spec.prepared && spec.prepared.kind !== 'one-file') return null
     const { memoryBytesMax, pidsMax, diskBytesMax } = spec.limits
-    const of = [...kindOf(ready, disk), memoryBytesMax, pidsMax, diskBytesMax, spec.program, spec.args, 'loaded']
-    return this.#take(of, spec, ready, disk, async machine => {
+    const of = [...kindOf(ready, disks), memoryBytesMax, pidsMax, diskBytesMax, spec.program, spec.args, spec.prepared?.kind, spec.held, 'loaded']
+    return this.#take(of, spec, ready, disks, async machine => {
       machine.channel.setClock(loadingClockNs)
       machine.channel.addEntropy(this.#world.randomBytes(256))
       machine.channel.start(this.#startOf(spec, true))
@@ -233,14 +247,14 @@ export class MicrovmDriver implements SandboxDriver {
     of: readonly unknown[],
     spec: SandboxSpec,
     ready: Ready,
-    disk: BundleDisk,
+    disks: Disks,
     settle: (machine: GuestMachine) => Promise<string | null>,
   ): Promise<Snapshot | null> {
     const memoryBytes = guestMemoryBytes(spec.limits.memoryBytesMax)
     const prepare: Prepare = async (ram, write) => {
       const cgroup = this.#makeCgroup(`${spec.id}-snapshot`, spec, ready)
       const machine = new GuestMachine(
-        { ...this.#parts(spec, ready, disk, cgroup), name: `${spec.id}-snapshot`, ram: { file: ram, shared: true }, write },
+        { ...this.#parts(spec, ready, disks, cgroup), name: `${spec.id}-snapshot`, ram: { file: ram, shared: true }, write },
         this.#world,
       )
       try {
@@ -256,10 +270,10 @@ export class MicrovmDriver implements SandboxDriver {
     return (await this.#snapshots?.take(of, memoryBytes, prepare)) ?? null
   }
 
-  async #run(spec: SandboxSpec, ready: Ready, disk: BundleDisk, snapshot: Snapshot | null): Promise<ProcessTree> {
+  async #run(spec: SandboxSpec, ready: Ready, disks: Disks, snapshot: Snapshot | null): Promise<ProcessTree> {
     const cgroup = this.#makeCgroup(spec.id, spec, ready)
     const state = snapshot ? openSync(snapshot.state, 'r') : null
-    const parts = this.#parts(spec, ready, disk, cgroup)
+    const parts = this.#parts(spec, ready, disks, cgroup)
     const machine = new GuestMachine(
       snapshot && state !== null ? { ...parts, state, ram: { file: snapshot.ram, shared: false } } : parts,
       this.#world,
@@ -295,11 +309,12 @@ export class MicrovmDriver implements SandboxDriver {
     }
   }
 
-  #parts(spec: SandboxSpec, { image, finding }: Ready, disk: BundleDisk, cgroup: Cgroup | null): MachineParts {
+  #parts(spec: SandboxSpec, { image, finding }: Ready, disks: Disks, cgroup: Cgroup | null): MachineParts {
     return {
       name: spec.id,
       image,
-      bundle: disk.file,
+      bundle: disks.bundle.file,
+      prepared: disks.prepared?.file ?? null,
       accelerator: finding.accelerator,
       memoryBytes: guestMemoryBytes(spec.limits.memoryBytesMax),
       cgroup,
@@ -337,9 +352,10 @@ export class MicrovmDriver implements SandboxDriver {
 }
 
 /** What every snapshot depends on. */
-const kindOf = ({ image, finding, version }: Ready, disk: BundleDisk): readonly string[] => [
+const kindOf = ({ image, finding, version }: Ready, disks: Disks): readonly string[] => [
   image.digest,
-  disk.digest,
+  disks.bundle.digest,
+  disks.prepared?.digest ?? '',
   finding.accelerator,
   version,
 ]
@@ -368,6 +384,14 @@ class GuestTree implements ProcessTree {
 
   interrupt(): void {
     this.#machine.channel.signal('SIGTERM')
+  }
+
+  freeze(): boolean {
+    return !this.#killed && this.#machine.freeze()
+  }
+
+  thaw(): void {
+    this.#machine.thaw()
   }
 
   kill(): void {

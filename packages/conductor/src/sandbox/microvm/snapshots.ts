@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { World } from '../../world.ts'
 import { imagesFolder } from '../guest/image/guest-image.ts'
+import { cleanRunFolders, ownerName } from '../owner.ts'
 import type { GuestMachine } from './guest-machine.ts'
 
 /** A state without memory is under a megabyte; a guest that makes it larger is not ours any more. */
@@ -34,6 +35,8 @@ export class Snapshots {
   constructor(place: { data: string }, world: World) {
     this.#folder = join(imagesFolder(place.data), 'snapshots')
     this.#world = world
+    // Memory that a Conductor was writing when it was killed.
+    if (existsSync(this.#folder)) cleanRunFolders(this.#folder)
   }
 
   /** The snapshot of that name, made first where it is missing; null where there can be none. Never rejects. */
@@ -73,7 +76,7 @@ export class Snapshots {
   async #make(name: string, memoryBytes: number, prepare: Prepare): Promise<Snapshot | null> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
     const startedMs = this.#world.monotonicMs()
-    const making = await mkdtemp(join(this.#folder, `.making-${process.pid}-`))
+    const making = await mkdtemp(join(this.#folder, `${ownerName}-`))
     try {
       const ram = join(making, 'ram')
       const socket = join(making, 'socket')
@@ -136,7 +139,7 @@ export class Snapshots {
 
   /** A machine that was made from one lives on until it ends: the file is only gone by name. */
   async #dropOldest(): Promise<void> {
-    const names = (await readdir(this.#folder)).filter(name => !name.startsWith('.'))
+    const names = (await readdir(this.#folder)).filter(name => !name.startsWith('maestro-'))
     const dated = await Promise.all(
       names.map(async name => ({ path: join(this.#folder, name), usedMs: (await stat(join(this.#folder, name))).mtimeMs })),
     )

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:f
 import { join } from 'node:path'
 import { ConductorError } from '@maestro/contract'
 import type { World } from '../../../world.ts'
+import { cleanRunFolders, ownerName } from '../../owner.ts'
 import { fetchPackages, unpackPackages } from './debian-packages.ts'
 import { checkMke2fs, makeExt4 } from './ext4.ts'
 import { agentFile, type GuestImage, imageRecipe, imagesFolder, insideFiles, listImages } from './guest-image.ts'
@@ -29,7 +30,8 @@ export async function buildImage(
   if (missing) throw new ConductorError('image_build_failed', missing)
   const parent = imagesFolder(place.data)
   await mkdir(parent, { recursive: true, mode: 0o700 })
-  const staging = await mkdtemp(join(parent, '.building-'))
+  cleanRunFolders(parent)
+  const staging = await mkdtemp(join(parent, `${ownerName}-`))
   try {
     return await buildIn(staging, parent, place, world, onStep)
   } catch (cause) {

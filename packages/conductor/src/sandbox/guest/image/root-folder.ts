@@ -29,7 +29,7 @@ const needless = [
 export async function finishRoot(folder: string, node: string, files: ReadonlyMap<string, string>): Promise<void> {
   for (const path of [...needless, 'etc', 'root', 'home']) await rm(join(folder, path), { recursive: true, force: true })
   await mergeIntoUsr(folder)
-  for (const path of ['proc', 'dev', 'tmp', 'bundle', 'etc/ssl/certs', 'run/maestro', insideHome]) {
+  for (const path of ['proc', 'dev', 'tmp', 'bundle', 'prepared', 'etc/ssl/certs', 'run/maestro', insideHome]) {
     await mkdir(join(folder, path), { recursive: true })
   }
   for (const [name, text] of Object.entries(etcFiles)) await writeFile(join(folder, 'etc', name), text)
