@@ -38,7 +38,7 @@ export interface ContractSubject {
 
 export function sandboxContract(subject: ContractSubject): void {
   const { patienceMs = 10_000, marked = true } = subject
-  const until = (what: string, condition: () => boolean) => untilWithin(what, condition, patienceMs)
+  const until = (what: string, condition: () => boolean, msMax = 0) => untilWithin(what, condition, Math.max(patienceMs, msMax))
   describe(`${subject.title} keeps the contract of a sandbox:`, { timeout: 9 * patienceMs }, () => {
     const bundle = makeProbeBundle()
     const foldersBefore = ourFolders()

@@ -57,7 +57,14 @@ export function machineArguments(
     ...(accelerator === 'kvm'
       ? ['-accel', 'kvm', '-cpu', 'host']
       : ['-accel', `tcg,tb-size=${translationMiB}`, '-cpu', 'qemu64']),
-    ...['-kernel', files.kernel, '-initrd', files.initramfs, '-append', kernelArguments(accelerator, files.prepared !== undefined)],
+    ...[
+      '-kernel',
+      files.kernel,
+      '-initrd',
+      files.initramfs,
+      '-append',
+      kernelArguments(accelerator, files.prepared !== undefined),
+    ],
     ...disk('root', files.root),
     ...disk('bundle', files.bundle),
     ...(files.prepared ? disk('prepared', files.prepared) : []),
@@ -75,7 +82,16 @@ export function machineArguments(
  */
 function kernelArguments(accelerator: Accelerator, prepared: boolean): string {
   const emulated = accelerator === 'tcg' ? [`tsc_early_khz=${counterKhz()}`, 'tsc=reliable', 'mitigations=off', 'nokaslr'] : []
-  return ['console=ttyS0', 'quiet', 'panic=-1', 'random.trust_cpu=on', 'cryptomgr.notests', 'audit=0', ...(prepared ? ['maestro.prepared'] : []), ...emulated].join(' ')
+  return [
+    'console=ttyS0',
+    'quiet',
+    'panic=-1',
+    'random.trust_cpu=on',
+    'cryptomgr.notests',
+    'audit=0',
+    ...(prepared ? ['maestro.prepared'] : []),
+    ...emulated,
+  ].join(' ')
 }
 
 function counterKhz(): number {

@@ -231,7 +231,17 @@ export class MicrovmDriver implements SandboxDriver {
     // One that makes something ends by itself, and a heap that was loaded before runs no preload.
     if (spec.prepared && spec.prepared.kind !== 'one-file') return null
     const { memoryBytesMax, pidsMax, diskBytesMax } = spec.limits
-    const of = [...kindOf(ready, disks), memoryBytesMax, pidsMax, diskBytesMax, spec.program, spec.args, spec.prepared?.kind, spec.held, 'loaded']
+    const of = [
+      ...kindOf(ready, disks),
+      memoryBytesMax,
+      pidsMax,
+      diskBytesMax,
+      spec.program,
+      spec.args,
+      spec.prepared?.kind,
+      spec.held,
+      'loaded',
+    ]
     return this.#take(of, spec, ready, disks, async machine => {
       machine.channel.setClock(loadingClockNs)
       machine.channel.addEntropy(this.#world.randomBytes(256))
