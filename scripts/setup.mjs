@@ -18,6 +18,8 @@ export async function ensureReady({ tests = false } = {}) {
   await ensureProgram('chromium', ['chromium'], 'the console’s tests use it', process.env['CHROMIUM_PATH'])
   if (process.platform !== 'linux') return
   await ensureProgram('runsc', ['runsc'], 'the tests of the gVisor driver run on it')
+  await ensureProgram('qemu-system-x86', ['qemu-system-x86_64'], 'the tests of the microVM driver run on it')
+  await ensureProgram('e2fsprogs', ['/sbin/mke2fs', '/usr/sbin/mke2fs'], 'the disks of microVMs are made with it')
   await ensureProgram('python3', ['/usr/bin/python3'], 'the abuse tests make system calls with it')
 }
 

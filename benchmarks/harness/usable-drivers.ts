@@ -1,4 +1,4 @@
-import { checkDrivers, realWorld } from '@maestro/conductor'
+import { checkDrivers, readConfig, realWorld } from '@maestro/conductor'
 
 export interface UsableDrivers {
   usable: { name: string; detail: string }[]
@@ -10,7 +10,7 @@ const silent = { info() {}, warn() {}, error() {}, with: () => silent }
 
 /** The drivers that say they run here. A quick look takes only those whose sandboxes start in well under a second. */
 export async function usableDrivers(quick: boolean): Promise<UsableDrivers> {
-  const all = await checkDrivers(realWorld(silent))
+  const all = await checkDrivers(realWorld(silent), readConfig())
   const isQuick = (name: string) => name === 'bubblewrap' || name === 'process'
   const usable = all.filter(({ name, usable }) => usable && (!quick || isQuick(name)))
   const left = all.filter(driver => !usable.includes(driver))

@@ -19,6 +19,18 @@ export const entries: readonly Entry[] = [
     load: () => import('./commands/doctor.ts'),
   },
   { group: 'Run', name: 'open', summary: 'Open the console', load: () => import('./commands/open.ts') },
+  {
+    group: 'Run',
+    name: 'image build',
+    summary: 'Build the image that microVM guests boot',
+    load: () => import('./commands/image-build.ts'),
+  },
+  {
+    group: 'Run',
+    name: 'image',
+    summary: 'List the images that microVM guests boot',
+    load: () => import('./commands/image.ts'),
+  },
 
   { group: 'Deploy', name: 'deploy', summary: 'Install a server and give it a URL', load: () => import('./commands/deploy.ts') },
   { group: 'Deploy', name: 'deployments', summary: 'List what is deployed', load: () => import('./commands/deployments.ts') },

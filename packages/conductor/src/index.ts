@@ -1,6 +1,8 @@
 export { describeApi } from './api/openapi.ts'
 export { type Config, readConfig, settings } from './config.ts'
 export { checkDrivers } from './sandbox/drivers.ts'
+export { buildImage } from './sandbox/guest/image/build-image.ts'
+export { type GuestImage, listImages } from './sandbox/guest/image/guest-image.ts'
 export { closeInheritedDescriptors } from './sandbox/inherited-descriptors.ts'
 export { type Binaries, chooseBinaries, findBinaries } from './store/postgres/find-binaries.ts'
 export { metrics } from './telemetry/metrics.ts'

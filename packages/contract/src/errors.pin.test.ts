@@ -36,6 +36,7 @@ const pinned: Record<string, [status: number, rpc: number, exit: number]> = {
   remote_unreachable: [502, -32011, 1],
   pool_exhausted: [503, -32010, 1],
   sandbox_unavailable: [503, -32012, 1],
+  image_build_failed: [503, -32012, 1],
   sandbox_start_failed: [502, -32012, 1],
   sandbox_crashed: [502, -32013, 1],
   sandbox_limit_reached: [502, -32014, 1],

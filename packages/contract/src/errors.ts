@@ -190,6 +190,13 @@ export const errorTable = {
     exit: 1,
     hint: 'Run `maestro doctor`: it says what this machine lacks and how to mend it.',
   },
+  image_build_failed: {
+    status: 503,
+    retry: 'later',
+    rpc: -32012,
+    exit: 1,
+    hint: 'Guest images are made on Debian with apt-get, dpkg-deb and mke2fs; mend what the message names and run `maestro image build`.',
+  },
   sandbox_start_failed: {
     status: 502,
     retry: 'later',

@@ -1,4 +1,4 @@
-import { checkDrivers, readConfig, realWorld } from '@maestro/conductor'
+import { type Config, checkDrivers, readConfig, realWorld } from '@maestro/conductor'
 import { ConductorError } from '@maestro/contract'
 import { command, jsonFlag } from '../command.ts'
 import { type Check, failed, ok, weak } from '../doctor/check.ts'
@@ -30,7 +30,7 @@ export default command({
       (
         await Promise.all([
           checkNode(),
-          checkSandboxes(config.driver),
+          checkSandboxes(config),
           checkKernel(),
           checkDatabase(config),
           checkDisk(dataFolder),
@@ -54,15 +54,24 @@ export default command({
 
 const silent = { info() {}, warn() {}, error() {}, with: () => silent }
 
+/** The command that brings what a driver needs. */
+const mends = {
+  bubblewrap: 'sudo apt-get install bubblewrap',
+  gvisor: 'sudo apt-get install runsc bubblewrap',
+  microvm: 'sudo apt-get install --no-install-recommends qemu-system-x86 bubblewrap e2fsprogs && maestro image build',
+  firecracker: 'sudo apt-get install bubblewrap',
+  process: 'run on a Unix system',
+}
+
 /** Each driver’s word on this machine. Only the one that would be used must work. */
-async function checkSandboxes(chosen: string): Promise<Check[]> {
-  const used = chosen === 'auto' ? 'bubblewrap' : chosen
-  const drivers = await checkDrivers(realWorld(silent))
+async function checkSandboxes(config: Config): Promise<Check[]> {
+  const used = config.driver === 'auto' ? 'bubblewrap' : config.driver
+  const drivers = await checkDrivers(realWorld(silent), config)
   return drivers.map(({ name, usable, detail, weaknesses }) => {
     const title = name === 'process' ? 'process driver' : name
     const all = [detail, ...weaknesses].join('; ')
     if (name !== used) return ok(title, `${all}; not used`)
-    if (!usable) return failed(title, detail, `sudo apt-get install ${name === 'gvisor' ? 'runsc bubblewrap' : 'bubblewrap'}`)
+    if (!usable) return failed(title, detail, mends[name])
     return weaknesses.length > 0 ? weak(title, all, null) : ok(title, all)
   })
 }

@@ -14,34 +14,38 @@ async function withoutPrograms<T>(use: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Nothing was ever built there. */
+const place = { data: '/nowhere', path: '/nowhere' }
+
 describe('choosing a sandbox driver', () => {
   it('never falls back to no isolation by itself, and says how to mend what is missing', () =>
     withoutPrograms(async () => {
-      for (const driver of ['auto', 'bubblewrap', 'gvisor'] as const) {
-        await assert.rejects(chooseDriver({ driver }, quietWorld()), {
+      for (const driver of ['auto', 'bubblewrap', 'gvisor', 'microvm'] as const) {
+        await assert.rejects(chooseDriver({ driver, ...place }, quietWorld()), {
           code: 'sandbox_unavailable',
-          message: /install (bubblewrap|runsc)|MAESTRO_DRIVER=process/,
+          message: /install (bubblewrap|runsc|it)|MAESTRO_DRIVER=process/,
         })
       }
     }))
 
   it('takes the process driver where it is asked for by name', async () => {
-    const driver = await chooseDriver({ driver: 'process' }, quietWorld())
+    const driver = await chooseDriver({ driver: 'process', ...place }, quietWorld())
     assert.equal(driver.name, 'process')
     await driver.close()
   })
 
   it('tells the doctor of every driver, usable or not', () =>
     withoutPrograms(async () => {
-      const checks = await checkDrivers(quietWorld())
+      const checks = await checkDrivers(quietWorld(), place)
       assert.deepEqual(
         checks.map(({ name, usable }) => [name, usable]),
         [
           ['bubblewrap', false],
           ['gvisor', false],
+          ['microvm', false],
           ['process', true],
         ],
       )
-      assert.match(checks[2]?.weaknesses[0] ?? '', /isolates nothing/)
+      assert.match(checks[3]?.weaknesses[0] ?? '', /isolates nothing/)
     }))
 })

@@ -21,7 +21,7 @@ export function describeHeldStarts(
   it('holds a program until its environment comes, and nothing of it before is in the program', async () => {
     const KEY = `sk-${randomUUID()}\n"'$(x)`
     const specimen = await start({ held: 'bare', masked: { KEY } })
-    await until('it waits', () => specimen.frames.includes(heldLine))
+    await until('it waits', () => specimen.frames.includes(heldLine), subject.patienceMs)
     for (const pid of specimen.alive()) assert.ok(!holds(pid, KEY.slice(0, 20)), `process ${pid} knows the secret`)
     specimen.sandbox.send(environmentLine({ runtime: 'node', entry: '' }, { KEY }))
     assert.equal(await specimen.ask('return process.env.KEY'), KEY)

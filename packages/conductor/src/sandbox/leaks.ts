@@ -17,16 +17,16 @@ interface Place {
  * sandbox in it. Processes are those in groups of sandboxes that do not run; a driver that has no groups counts them by its own means.
  */
 export async function findLeaks({ running, cgroups, folder }: Place): Promise<Leaks> {
+  const belongs = (text: string) => [...running].some(id => text.includes(id))
   const groups = new Set<string>()
   const pids = new Set<string>()
   for (const base of new Set(cgroups?.folders.values() ?? [])) {
     for (const name of await namesIn(base)) {
-      if (!name.startsWith(`${ownerName}-`) || running.has(name.slice(ownerName.length + 1))) continue
+      if (!name.startsWith(`${ownerName}-`) || belongs(name)) continue
       groups.add(name)
       for (const pid of (await textOf(join(base, name, 'cgroup.procs'))).split('\n').filter(Boolean)) pids.add(pid)
     }
   }
-  const belongs = (text: string) => [...running].some(id => text.includes(id))
   const mounts = (await textOf('/proc/self/mountinfo')).split('\n').filter(line => line.includes(ownerName) && !belongs(line))
   const files = (await namesIn(folder)).filter(name => name.startsWith('sbx_') && !belongs(name))
   return { processes: pids.size, mounts: mounts.length, cgroups: groups.size, files: files.length }

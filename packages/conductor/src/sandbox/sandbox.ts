@@ -73,6 +73,8 @@ export interface SandboxDriver {
   /** What of ours is on the machine now and belongs to no sandbox that runs. Looks, so ask every few seconds at most. */
   leaks?(): Promise<Leaks>
   check(): Promise<DriverCheck>
+  /** Makes what the driver lacks and can make by itself, such as the image of its guests. Called where the driver was chosen, before `check`. */
+  prepare?(): Promise<void>
   /** Resolves once the process tree exists; the server need not be ready. Throws `sandbox_start_failed`, `sandbox_unavailable`. */
   start(spec: SandboxSpec): Promise<Sandbox>
   /** Kills every sandbox of this driver and removes what it made on the machine. */

@@ -98,6 +98,7 @@ export async function startSpecimen(
   driver: SandboxDriver,
   bundle: string,
   changes: Partial<Omit<SandboxSpec, 'limits'>> & { limits?: Partial<SandboxLimits> } = {},
+  marked = true,
 ): Promise<Specimen> {
   const mark = randomUUID()
   const world = quietWorld()
@@ -108,7 +109,7 @@ export async function startSpecimen(
     args: [],
     egress: [],
     ...changes,
-    env: { SPECIMEN: mark, ...changes.env },
+    env: { ...(marked ? { SPECIMEN: mark } : {}), ...changes.env },
     limits: { ...roomyLimits, ...changes.limits },
   })
   return new Specimen(sandbox, mark)

@@ -1,4 +1,7 @@
-/** Code that a specimen is asked to run. */
+/** What the contract has its specimen run. */
+
+/** How many processes the sandbox sees. */
+export const countInside = 'return require("node:fs").readdirSync("/proc").filter(name => Number(name) > 0).length'
 
 /** Starts processes that stay, for ever, and does not mind when one is refused. */
 export const forkBomb =

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { findCgroups } from '../cgroup/cgroups.ts'
+import { sandboxContract } from '../sandbox.contract.ts'
+import { makeProbeBundle, quietWorld, type Specimen, startSpecimen } from '../testing/specimen.ts'
+import { MicrovmDriver } from './microvm.ts'
+
+/** Images and snapshots stay from one run to the next: they are named by what they are made of. */
+const data = fileURLToPath(new URL('../../../../../node_modules/.cache/maestro-microvm', import.meta.url))
+const place = { data, path: process.env['PATH'] ?? '' }
+const make = () => new MicrovmDriver(quietWorld(), place)
+
+const trial = make()
+const built = await trial.prepare().then(
+  () => '',
+  cause => String(cause),
+)
+const { usable, detail } = await trial.check()
+await trial.close()
+
+if (usable) {
+  sandboxContract({
+    title: `microvm (${detail})`,
+    make,
+    isolates: true,
+    counts: findCgroups() !== null,
+    marked: false,
+    patienceMs: 60_000,
+    data,
+  })
+} else {
+  it('microvm keeps the contract of a sandbox', { skip: `${built} ${detail}` }, () => {})
+}
+
+const chance = `
+  const crypto = require("node:crypto")
+  const fs = require("node:fs")
+  const urandom = Buffer.alloc(16)
+  fs.readSync(fs.openSync("/dev/urandom"), urandom)
+  const kernel = name => fs.readFileSync("/proc/sys/kernel/random/" + name, "latin1").trim()
+  return {
+    randomBytes: crypto.randomBytes(16).toString("hex"),
+    randomUUID: crypto.randomUUID(),
+    webUUID: globalThis.crypto.randomUUID(),
+    randomInt: crypto.randomInt(2 ** 47),
+    random: Math.random(),
+    urandom: urandom.toString("hex"),
+    kernelUuid: kernel("uuid"),
+    bootId: kernel("boot_id"),
+    clockMs: Date.now(),
+  }`
+
+describe('machines made from one snapshot', { skip: !usable && detail, timeout: 540_000 }, () => {
+  let driver: MicrovmDriver
+  const bundles: { remove(): void }[] = []
+  before(() => {
+    driver = make()
+  })
+  after(async () => {
+    await driver.close()
+    for (const bundle of bundles) bundle.remove()
+  })
+  const bundleOf = (opening: string): string => {
+    const bundle = makeProbeBundle()
+    bundles.push(bundle)
+    const file = join(bundle.folder, 'probe.cjs')
+    writeFileSync(file, readFileSync(file, 'utf8').replace("'use strict'", `'use strict'\n${opening}`))
+    return bundle.folder
+  }
+  const startTwo = async (folder: string): Promise<Specimen[]> => {
+    const first = await startSpecimen(driver, folder, {}, false)
+    return [first, await startSpecimen(driver, folder, {}, false)]
+  }
+
+  it('have nothing of chance in common, and the right time', async () => {
+    const folder = bundleOf('globalThis.loadedAt = process.hrtime.bigint()')
+    const twins = await startTwo(folder)
+    const loadedAt = await Promise.all(twins.map(twin => twin.ask<string>('return String(globalThis.loadedAt)')))
+    assert.equal(loadedAt[0], loadedAt[1], 'they were not made from one server that had loaded')
+    const drawn = await Promise.all(twins.map(twin => twin.ask<Record<string, unknown>>(chance)))
+    for (const [name, value] of Object.entries(drawn[0]!)) {
+      if (name === 'clockMs') assert.ok(Math.abs(Number(value) - Date.now()) < 5000, `the clock says ${value}`)
+      else assert.notEqual(value, drawn[1]![name], name)
+    }
+    await Promise.all(twins.map(twin => twin.sandbox.close()))
+  })
+
+  it('do not come from a server that drew something by chance while it loaded', async () => {
+    const twins = await startTwo(bundleOf('globalThis.identity = require("node:crypto").randomUUID()'))
+    const identities = await Promise.all(twins.map(twin => twin.ask<string>('return globalThis.identity')))
+    assert.match(identities[0]!, /^[0-9a-f-]{36}$/)
+    assert.notEqual(identities[0], identities[1])
+    await Promise.all(twins.map(twin => twin.sandbox.close()))
+  })
+})
