@@ -92,8 +92,8 @@ export const settings = {
   driver: choice(
     'MAESTRO_DRIVER',
     'auto',
-    ['auto', 'bubblewrap', 'gvisor', 'microvm', 'process'] as const,
-    'Sandbox driver. auto takes bubblewrap where it works; gvisor gives each server a kernel of its own, microvm a virtual machine; process isolates nothing and must be asked for.',
+    ['auto', 'bubblewrap', 'gvisor', 'microvm', 'firecracker', 'process'] as const,
+    'Sandbox driver. auto takes bubblewrap where it works; gvisor gives each server a kernel of its own, microvm and firecracker a virtual machine; process isolates nothing and must be asked for.',
   ),
   egressPrivate: ranges(
     'MAESTRO_EGRESS_PRIVATE',

@@ -54,12 +54,12 @@ export default command({
 
 const silent = { info() {}, warn() {}, error() {}, with: () => silent }
 
-/** The command that brings what a driver needs. */
+/** The command that brings what a driver needs; null where there is not one, and the driver names each thing with what mends it. */
 const mends = {
   bubblewrap: 'sudo apt-get install bubblewrap',
   gvisor: 'sudo apt-get install runsc bubblewrap',
   microvm: 'sudo apt-get install --no-install-recommends qemu-system-x86 bubblewrap e2fsprogs && maestro image build',
-  firecracker: 'sudo apt-get install bubblewrap',
+  firecracker: null,
   process: 'run on a Unix system',
 }
 

@@ -20,10 +20,10 @@ const place = { data: '/nowhere', path: '/nowhere' }
 describe('choosing a sandbox driver', () => {
   it('never falls back to no isolation by itself, and says how to mend what is missing', () =>
     withoutPrograms(async () => {
-      for (const driver of ['auto', 'bubblewrap', 'gvisor', 'microvm'] as const) {
+      for (const driver of ['auto', 'bubblewrap', 'gvisor', 'microvm', 'firecracker'] as const) {
         await assert.rejects(chooseDriver({ driver, ...place }, quietWorld()), {
           code: 'sandbox_unavailable',
-          message: /install (bubblewrap|runsc|it)|MAESTRO_DRIVER=process/,
+          message: /install (bubblewrap|runsc|it)|mend: |MAESTRO_DRIVER=process/,
         })
       }
     }))
@@ -43,9 +43,14 @@ describe('choosing a sandbox driver', () => {
           ['bubblewrap', false],
           ['gvisor', false],
           ['microvm', false],
+          ['firecracker', false],
           ['process', true],
         ],
       )
-      assert.match(checks[3]?.weaknesses[0] ?? '', /isolates nothing/)
+      // What is missing and what mends it, one by one.
+      for (const missing of process.platform === 'linux' && process.arch === 'x64' ? ['firecracker', 'jailer', 'unshare'] : []) {
+        assert.match(checks[3]?.detail ?? '', new RegExp(`(^|; )${missing} was not found \\(mend: .+?\\)`))
+      }
+      assert.match(checks[4]?.weaknesses[0] ?? '', /isolates nothing/)
     }))
 })

@@ -3,6 +3,7 @@ import type { Config } from '../config.ts'
 import type { World } from '../world.ts'
 import { BubblewrapDriver } from './bubblewrap/bubblewrap.ts'
 import type { EgressRules } from './egress/egress-rules.ts'
+import { FirecrackerDriver } from './firecracker/firecracker.ts'
 import { GvisorDriver } from './gvisor/gvisor.ts'
 import { MicrovmDriver } from './microvm/microvm.ts'
 import { ProcessDriver } from './process/process.ts'
@@ -18,10 +19,11 @@ interface Given {
 }
 
 /** Every driver, in the order `maestro doctor` lists them. */
-const makers: Partial<Record<DriverName, (given: Given) => SandboxDriver>> = {
+const makers: Record<DriverName, (given: Given) => SandboxDriver> = {
   bubblewrap: ({ world, egress }) => new BubblewrapDriver(world, { egress }),
   gvisor: ({ world, egress }) => new GvisorDriver(world, { egress }),
   microvm: ({ world, place }) => new MicrovmDriver(world, place),
+  firecracker: ({ world, place }) => new FirecrackerDriver(world, place),
   process: ({ world }) => new ProcessDriver(world),
 }
 
@@ -43,7 +45,7 @@ export async function chooseDriver(
   world: World,
   egress: EgressRules = {},
 ): Promise<SandboxDriver> {
-  const driver = makers[driverOf(config.driver, process.platform)]!({ world, place: config, egress })
+  const driver = makers[driverOf(config.driver, process.platform)]({ world, place: config, egress })
   try {
     await driver.prepare?.()
     const { usable, detail, weaknesses } = await driver.check()

@@ -19,8 +19,8 @@ export function isLeftover(name: string): boolean {
 }
 
 /** A private folder of this process for sockets, filters and working folders. */
-export function makeRunFolder(): string {
-  return mkdtempSync(join(tmpdir(), `${ownerName}-`))
+export function makeRunFolder(parent = tmpdir()): string {
+  return mkdtempSync(join(parent, `${ownerName}-`))
 }
 
 /** Removes the run folders that dead Conductors of our user left. Returns their paths. */

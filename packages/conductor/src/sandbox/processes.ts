@@ -35,6 +35,18 @@ function childrenOfThread(pid: number, thread: string): number[] {
   }
 }
 
+/** Whether somebody of a process group runs. A zombie does not, but it takes signals until its parent looks. */
+export function groupRuns(group: number): boolean {
+  if (!signalTo(-group, 0 as unknown as NodeJS.Signals)) return false
+  const pids = allPids()
+  return pids.length === 0 || pids.some(pid => isRunningIn(pid, group))
+}
+
+function isRunningIn(pid: number, group: number): boolean {
+  const fields = statOf(pid)
+  return fields !== null && Number(fields[2]) === group && fields[0] !== 'Z' && fields[0] !== 'X'
+}
+
 /** Children, their children and so on; a child comes after its parent. */
 export function descendantsOf(pid: number): number[] {
   const found = childrenOf(pid)
@@ -49,16 +61,15 @@ export const processesWithEnvironment = (text: string): number[] => processesWit
 export const processesWithCommand = (text: string): number[] => processesWith('cmdline', text)
 
 function processesWith(file: 'environ' | 'cmdline', text: string): number[] {
-  let names: string[]
+  return allPids().filter(pid => pid !== process.pid && holds(pid, file, text))
+}
+
+function allPids(): number[] {
   try {
-    names = readdirSync('/proc')
+    return readdirSync('/proc').filter(isNumber).map(Number)
   } catch {
     return []
   }
-  return names
-    .filter(isNumber)
-    .map(Number)
-    .filter(pid => pid !== process.pid && holds(pid, file, text))
 }
 
 function holds(pid: number, file: string, text: string): boolean {

@@ -1,0 +1,274 @@
+import { mkdirSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
+import { ConductorError } from '@maestro/contract'
+import type { World } from '../../world.ts'
+import { assembleFilter, encodeFilter } from '../bubblewrap/seccomp/assemble.ts'
+import { sandboxPolicy } from '../bubblewrap/seccomp/policy.ts'
+import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
+import { commandOf } from '../command.ts'
+import { makeBundleDisk } from '../guest/bundle-disk.ts'
+import { GuestChannel, type GuestStart } from '../guest/channel.ts'
+import { buildImage } from '../guest/image/build-image.ts'
+import { insideBundle, insideHome, insideNode, sandboxEnvironment } from '../inside.ts'
+import { removeLeftovers } from '../leftovers.ts'
+import { makeReadable } from '../make-readable.ts'
+import { cleanRunFolders, makeRunFolder } from '../owner.ts'
+import { Watchdog } from '../process/watchdog.ts'
+import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
+import { type ProcessTree, StdioUpstream, type TreeEnd } from '../stdio-upstream.ts'
+import { makeUidSource } from '../uids.ts'
+import { checkMachine, type Finding, type Place } from './check.ts'
+import { probeKvm } from './kvm.ts'
+import { machineOf, processLimitsOf } from './limits.ts'
+import { MicroVm } from './micro-vm.ts'
+import { prepareGuest } from './prepare-guest.ts'
+import { type Template, Templates } from './templates.ts'
+import { connectAgent } from './vsock.ts'
+
+export interface FirecrackerOptions {
+  /** Looks at the machine; replaced where a test brings programs and an image of its own. */
+  find?: (place: Place) => Promise<Finding>
+  /** Where control groups can be made; found by looking where it is left out, null to do without. */
+  cgroups?: CgroupBase | null
+}
+
+type Found = Extract<Finding, { usable: true }>
+
+const MiB = 1024 * 1024
+const openFilesMax = 1024
+const guestOpenFilesMax = 4096
+const agentMsMax = 10_000
+/** A snapshot’s state file and what the format adds to the memory itself. */
+const snapshotOwnBytes = 64 * MiB
+const insideTwin = '/run/maestro/twin.cjs'
+
+/**
+ * Runs each server in a virtual machine of its own, restored from a snapshot of its release by a jailed Firecracker.
+ * https://github.com/firecracker-microvm/firecracker Holds a folder in the data folder until `close`.
+ */
+export class FirecrackerDriver implements SandboxDriver {
+  readonly name = 'firecracker'
+  readonly #world: World
+  readonly #place: Place
+  readonly #find: (place: Place) => Promise<Finding>
+  readonly #cgroups: CgroupBase | null
+  readonly #nextUid = makeUidSource()
+  readonly #filter = encodeFilter(assembleFilter('x86_64', sandboxPolicy({ inet: false })))
+  readonly #running = new Set<Sandbox>()
+  readonly #machines = new Set<MicroVm>()
+  readonly #disks = new Map<string, Promise<string>>()
+  #workshop: { folder: string; watchdog: Watchdog; templates: Templates } | null = null
+  #found: Promise<Found> | null = null
+  #orphans = 0
+
+  constructor(world: World, place: Place, options: FirecrackerOptions = {}) {
+    this.#world = world
+    this.#place = place
+    this.#find = options.find ?? checkMachine
+    this.#cgroups = options.cgroups === undefined ? findCgroups() : options.cgroups
+    removeLeftovers(this.#cgroups, world)
+  }
+
+  /** Processes of ours that were found alive after their sandbox had ended. */
+  get orphans(): number {
+    return this.#orphans
+  }
+
+  /** Builds the image of the guests where nothing else is missing: minutes at the first start on a machine, and said so. */
+  async prepare(): Promise<void> {
+    const finding = await this.#find(this.#place)
+    if (finding.usable || !finding.buildable) return
+    const message = 'building the guest image from Debian packages; this is done once'
+    this.#world.log.info('sandbox.image_building', { message })
+    const { digest } = await buildImage(this.#place, this.#world)
+    this.#world.log.info('sandbox.image_built', { digest })
+  }
+
+  async check(): Promise<DriverCheck> {
+    const unusable = (detail: string): DriverCheck => ({ usable: false, detail, weaknesses: [] })
+    const finding = await this.#find(this.#place)
+    if (!finding.usable) return unusable(finding.missing.join('; '))
+    const why = await probeKvm(this.#place, finding, () => this.#probe(finding))
+    if (why) return unusable(why)
+    const weaknesses = ['no network: deployments with an egress list do not start']
+    if (!this.#cgroups) weaknesses.push('no writable cgroup: CPU and memory of Firecracker itself are not bounded')
+    return { usable: true, detail: finding.detail, weaknesses }
+  }
+
+  async start(spec: SandboxSpec): Promise<Sandbox> {
+    this.#refuse(spec)
+    try {
+      const found = await this.#getFound()
+      const bundle = await this.#diskOf(spec)
+      const { templates } = this.#getWorkshop()
+      const of = { spec, image: found.image, bundle }
+      // A program is stored only where all sessions get the same command and environment.
+      const alike = spec.program.runtime === 'node' && Object.keys(spec.env).length === 0
+      const loaded = alike ? await templates.take({ ...of, loaded: this.#startOf(spec, true) }) : null
+      if (loaded) return await this.#restore(spec, loaded, null)
+      const booted = await templates.take({ ...of, loaded: null })
+      return await this.#restore(spec, booted!, this.#startOf(spec, false))
+    } catch (cause) {
+      if (cause instanceof ConductorError) throw cause
+      const why = `sandbox ${spec.id} did not start: ${(cause as Error).message}`
+      throw new ConductorError('sandbox_start_failed', why, { sandbox: spec.id }, cause)
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#running].map(sandbox => sandbox.close()))
+    const machines = [...this.#machines]
+    for (const vm of machines) vm.kill()
+    await Promise.all(machines.map(vm => vm.gone))
+    await this.#workshop?.watchdog.close()
+    this.#workshop = null
+  }
+
+  #refuse(spec: SandboxSpec): void {
+    if (spec.egress.length > 0) {
+      throw new ConductorError(
+        'sandbox_unavailable',
+        'firecracker: guests have no network; run deployments with an egress list under MAESTRO_DRIVER=bubblewrap',
+        { sandbox: spec.id },
+      )
+    }
+    if ([...Object.entries(spec.env).flat(), ...spec.args].some(text => text.includes('\0'))) {
+      const why = `an environment value of ${spec.id} holds a NUL character`
+      throw new ConductorError('sandbox_start_failed', why, { sandbox: spec.id })
+    }
+  }
+
+  #getFound(): Promise<Found> {
+    this.#found ??= this.#find(this.#place).then(finding => {
+      if (finding.usable) return finding
+      this.#found = null
+      throw new ConductorError('sandbox_unavailable', `firecracker: ${finding.missing.join('; ')}`)
+    })
+    return this.#found
+  }
+
+  /** In the data folder, where image and disks are: a second name of a file costs nothing on the same file system. */
+  #getWorkshop() {
+    if (this.#workshop) return this.#workshop
+    const parent = join(this.#place.data, 'firecracker')
+    mkdirSync(parent, { recursive: true, mode: 0o700 })
+    cleanRunFolders(parent)
+    const folder = makeRunFolder(parent)
+    const launch = (spec: SandboxSpec, files: Readonly<Record<string, string>>) => this.#launch(spec, files)
+    const templates = new Templates(join(folder, 'templates'), launch, this.#world)
+    this.#workshop = { folder, watchdog: new Watchdog(folder), templates }
+    return this.#workshop
+  }
+
+  #diskOf(spec: SandboxSpec): Promise<string> {
+    const key = `${spec.bundle}\0${spec.program.entry}`
+    let disk = this.#disks.get(key)
+    if (!disk) {
+      disk = makeReadable(spec.bundle, spec.program.entry)
+        .then(() => makeBundleDisk(spec.bundle, this.#place, this.#world))
+        .then(({ file }) => file)
+      disk.catch(() => this.#disks.delete(key))
+      this.#disks.set(key, disk)
+    }
+    return disk
+  }
+
+  /** Boots a machine with nothing in it. */
+  async #probe({ image }: Found): Promise<void> {
+    const spec: SandboxSpec = {
+      ...{ id: 'sbx_000000000000000probe' as SandboxSpec['id'], bundle: '', program: { runtime: 'native', entry: '' } },
+      ...{ args: [], env: {}, egress: [] },
+      limits: { memoryBytesMax: 64 * MiB, pidsMax: 16, cpusMax: 1, diskBytesMax: MiB, lineBytesMax: MiB },
+    }
+    this.#found ??= this.#getFound()
+    await this.#getWorkshop().templates.probe({ spec, image, bundle: image.root, loaded: null })
+  }
+
+  async #restore(spec: SandboxSpec, template: Template, start: GuestStart | null): Promise<Sandbox> {
+    const vm = await this.#launch(spec, template.files)
+    try {
+      await vm.api.loadSnapshot(template.load)
+      const link = await connectAgent(vm, agentMsMax, this.#world)
+      const channel = new GuestChannel(link, text => this.#world.log.info('sandbox.guest_said', { sandbox: spec.id, text }))
+      await prepareGuest(channel, start, this.#world)
+      const sandbox = new StdioUpstream(this.name, spec, new GuestTree(vm, channel, this.#world), this.#world)
+      this.#running.add(sandbox)
+      void sandbox.exited.then(() => this.#running.delete(sandbox))
+      return sandbox
+    } catch (cause) {
+      throw await vm.abandon(cause)
+    }
+  }
+
+  async #launch(spec: SandboxSpec, files: Readonly<Record<string, string>>): Promise<MicroVm> {
+    const { programs } = await this.#getFound()
+    const { folder, watchdog } = this.#getWorkshop()
+    const uid = this.#nextUid?.()
+    if (uid === undefined) throw new ConductorError('sandbox_unavailable', 'firecracker: no uid to give a machine')
+    // A template and its first session live at the same time, so the id of the sandbox alone will not do.
+    const id = `${spec.id.replaceAll('_', '-')}-${uid}`
+    await mkdir(join(folder, 'jails'), { recursive: true })
+    const vm = await MicroVm.launch({
+      ...{ programs, base: join(folder, 'jails'), identity: { id, uid, gid: uid }, files },
+      bounds: { fileBytesMax: machineOf(spec.limits).mem_size_mib * MiB + snapshotOwnBytes, openFilesMax },
+      cgroup: this.#cgroups && makeCgroup(this.#cgroups, id, processLimitsOf(spec.limits)),
+      ...{ world: this.#world, path: this.#place.path, watchdog },
+    })
+    this.#machines.add(vm)
+    void vm.gone.then(({ left }) => {
+      this.#machines.delete(vm)
+      this.#orphans += left
+    })
+    return vm
+  }
+
+  #startOf(spec: SandboxSpec, hold: boolean): GuestStart {
+    const { memoryBytesMax, pidsMax, diskBytesMax } = spec.limits
+    const twin = hold ? ['--require', insideTwin] : []
+    return {
+      command: commandOf(spec, { node: insideNode, python: '/usr/bin/python3', bundle: insideBundle }, twin),
+      env: sandboxEnvironment(spec),
+      cwd: insideHome,
+      limits: { memoryBytesMax, pidsMax, diskBytesMax, openFilesMax: guestOpenFilesMax },
+      filter: this.#filter,
+      hold,
+    }
+  }
+}
+
+/** The program of one guest, as the streams of a process. */
+class GuestTree implements ProcessTree {
+  readonly stdin: Writable
+  readonly stdout: Readable
+  readonly stderr: Readable
+  readonly gone: Promise<TreeEnd>
+  readonly #vm: MicroVm
+  readonly #channel: GuestChannel
+  #killed = false
+
+  constructor(vm: MicroVm, channel: GuestChannel, world: World) {
+    this.#vm = vm
+    this.#channel = channel
+    this.stdin = channel.stdin
+    this.stdout = channel.stdout
+    this.stderr = channel.stderr
+    void vm.gone.then(() => channel.destroy())
+    this.gone = channel.ended.then(async end => {
+      if (end.fault && !this.#killed) world.log.warn('sandbox.guest_lost', { sandbox: vm.jail.identity.id, fault: end.fault })
+      vm.kill()
+      const { limitReached } = await vm.gone
+      return { code: end.code, signal: end.signal, limitReached: end.limitReached || limitReached }
+    })
+  }
+
+  interrupt(): void {
+    this.#channel.signal('SIGTERM')
+  }
+
+  kill(): void {
+    this.#killed = true
+    this.#vm.kill()
+  }
+}
