@@ -3,6 +3,7 @@
  * `frozen` to freeze it where that can be done, and the data folder of drivers that keep something. Prints the sandbox's id.
  */
 import { BubblewrapDriver } from '../bubblewrap/bubblewrap.ts'
+import { FirecrackerDriver } from '../firecracker/firecracker.ts'
 import { fakeDriver, makeFakes } from '../firecracker/testing/fakes.ts'
 import { GvisorDriver } from '../gvisor/gvisor.ts'
 import { MicrovmDriver } from '../microvm/microvm.ts'
@@ -15,7 +16,11 @@ const options = groups === 'bare' ? { cgroups: null } : {}
 const makers: Record<string, () => SandboxDriver> = {
   process: () => new ProcessDriver(quietWorld()),
   bubblewrap: () => new BubblewrapDriver(quietWorld(), options),
-  firecracker: () => fakeDriver(makeFakes(bundle), quietWorld()),
+  // The stand-in, unless there is the data folder of a real one.
+  firecracker: () =>
+    data
+      ? new FirecrackerDriver(quietWorld(), { data, path: process.env['PATH'] ?? '' }, options)
+      : fakeDriver(makeFakes(bundle), quietWorld()),
   gvisor: () => new GvisorDriver(quietWorld(), options),
   microvm: () => new MicrovmDriver(quietWorld(), { data: data!, path: process.env['PATH'] ?? '' }, options),
 }

@@ -91,7 +91,8 @@ export class Specimen {
 
 /** Processes of the machine that belong to a sandbox: the server's have the mark, those of a kernel of its own are named by its id. */
 export const processesOf = (mark: string, id: string): number[] => [
-  ...new Set([...processesWithEnvironment(mark), ...processesWithCommand(id)]),
+  // Not every program takes an id with an underscore.
+  ...new Set([...processesWithEnvironment(mark), ...processesWithCommand(id), ...processesWithCommand(id.replaceAll('_', '-'))]),
 ]
 
 export async function startSpecimen(
