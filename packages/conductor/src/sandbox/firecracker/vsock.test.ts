@@ -76,7 +76,7 @@ describe('a vsock connection from the host', () => {
     await against(
       socket => socket.end(),
       async path => {
-        await assert.rejects(awaitVsock(path, 5000, world, { msMax: 30, signal }), /nobody listens/)
+        await assert.rejects(awaitVsock(path, 5000, world, { msMax: 200, signal }), /nobody listens|no greeting/)
         const begun = performance.now()
         const ended = AbortSignal.timeout(20)
         await assert.rejects(awaitVsock(path, 5000, world, { msMax: 60_000, signal: ended }))
