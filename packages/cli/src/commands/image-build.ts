@@ -8,7 +8,7 @@ export default command({
   name: 'image build',
   summary: 'Build the image that microVM guests boot',
   description:
-    'From Debian packages, which apt-get downloads and checks; needs neither Docker nor root. Does nothing where the same packages were built before. Needs no running Conductor.',
+    'From Debian packages, which apt-get fetches and checks; needs neither Docker nor root. Builds the same packages once. Needs no running Conductor.',
   flags: jsonFlag,
   examples: ['maestro image build', 'maestro image build --json'],
   async run({ out, data, environment, cwd }, { flags }) {

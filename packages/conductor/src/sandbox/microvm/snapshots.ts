@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { World } from '../../world.ts'
 import { imagesFolder } from '../guest/image/guest-image.ts'
-import { cleanRunFolders, ownerName } from '../owner.ts'
+import { cleanRunFolders, makeRunFolder, ownerName } from '../owner.ts'
 import type { GuestMachine } from './guest-machine.ts'
 
 /** A state without memory is under a megabyte; a guest that makes it larger is not ours any more. */
@@ -76,10 +76,12 @@ export class Snapshots {
   async #make(name: string, memoryBytes: number, prepare: Prepare): Promise<Snapshot | null> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
     const startedMs = this.#world.monotonicMs()
+    // The path of a socket must be short, and data folders may lie deep.
+    const run = makeRunFolder()
+    const socket = join(run, 'state')
     const making = await mkdtemp(join(this.#folder, `${ownerName}-`))
     try {
       const ram = join(making, 'ram')
-      const socket = join(making, 'socket')
       const file = await open(ram, 'wx')
       await file.truncate(memoryBytes)
       await file.close()
@@ -104,7 +106,6 @@ export class Snapshots {
         this.#world.log.info('sandbox.snapshot_made', { name, ms, unfit: unfit ?? '' })
       } finally {
         saved.close()
-        await rm(socket, { force: true })
       }
       const target = join(this.#folder, name)
       if (!existsSync(target)) await rename(making, target)
@@ -112,6 +113,7 @@ export class Snapshots {
       return (await this.#find(name)) ?? null
     } finally {
       await rm(making, { recursive: true, force: true })
+      await rm(run, { recursive: true, force: true })
     }
   }
 
