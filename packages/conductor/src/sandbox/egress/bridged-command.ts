@@ -28,6 +28,8 @@ export function bridgedCommand(
   bridge: string,
   nodeOptions: readonly string[] = [],
 ): string[] {
-  if (spec.program.runtime === 'node') return commandOf(spec, places, [...nodeOptions, '--require', bridge])
+  // A heap that was loaded before runs no preload, so it needs the bridge beside it as other runtimes do.
+  const takesPreload = spec.program.runtime === 'node' && spec.prepared?.kind !== 'snapshot'
+  if (takesPreload) return commandOf(spec, places, [...nodeOptions, '--require', bridge])
   return ['/bin/sh', '-c', script, 'maestro-bridge', places.node, bridge, ...commandOf(spec, places)]
 }

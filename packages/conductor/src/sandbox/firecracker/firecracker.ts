@@ -7,11 +7,11 @@ import type { World } from '../../world.ts'
 import { assembleFilter, encodeFilter } from '../bubblewrap/seccomp/assemble.ts'
 import { sandboxPolicy } from '../bubblewrap/seccomp/policy.ts'
 import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
-import { commandOf } from '../command.ts'
+import { preparedFolderOf } from '../command.ts'
 import { makeBundleDisk } from '../guest/bundle-disk.ts'
 import { GuestChannel, type GuestStart } from '../guest/channel.ts'
 import { buildImage } from '../guest/image/build-image.ts'
-import { insideBundle, insideHome, insideNode, sandboxEnvironment } from '../inside.ts'
+import { insideCommand, insideHome, sandboxEnvironment } from '../inside.ts'
 import { removeLeftovers } from '../leftovers.ts'
 import { makeReadable } from '../make-readable.ts'
 import { cleanRunFolders, makeRunFolder } from '../owner.ts'
@@ -101,11 +101,16 @@ export class FirecrackerDriver implements SandboxDriver {
     this.#refuse(spec)
     try {
       const found = await this.#getFound()
-      const bundle = await this.#diskOf(spec)
+      await makeReadable(spec.bundle, spec.program.entry)
+      const bundle = await this.#diskOf(spec.bundle)
+      const preparedFolder = preparedFolderOf(spec)
+      const prepared = preparedFolder ? await this.#diskOf(preparedFolder) : null
       const { templates } = this.#getWorkshop()
-      const of = { spec, image: found.image, bundle }
+      const of = { spec, image: found.image, bundle, prepared }
       // A program is stored only where all sessions get the same command and environment.
-      const alike = spec.program.runtime === 'node' && Object.keys(spec.env).length === 0
+      // One that makes something ends by itself, and a heap that was loaded before runs no preload.
+      const isCopied = spec.prepared === undefined || spec.prepared.kind === 'one-file'
+      const alike = spec.program.runtime === 'node' && isCopied && Object.keys(spec.env).length === 0
       const loaded = alike ? await templates.take({ ...of, loaded: this.#startOf(spec, true) }) : null
       if (loaded) return await this.#restore(spec, loaded, null)
       const booted = await templates.take({ ...of, loaded: null })
@@ -162,15 +167,12 @@ export class FirecrackerDriver implements SandboxDriver {
     return this.#workshop
   }
 
-  #diskOf(spec: SandboxSpec): Promise<string> {
-    const key = `${spec.bundle}\0${spec.program.entry}`
-    let disk = this.#disks.get(key)
+  #diskOf(folder: string): Promise<string> {
+    let disk = this.#disks.get(folder)
     if (!disk) {
-      disk = makeReadable(spec.bundle, spec.program.entry)
-        .then(() => makeBundleDisk(spec.bundle, this.#place, this.#world))
-        .then(({ file }) => file)
-      disk.catch(() => this.#disks.delete(key))
-      this.#disks.set(key, disk)
+      disk = makeBundleDisk(folder, this.#place, this.#world).then(({ file }) => file)
+      disk.catch(() => this.#disks.delete(folder))
+      this.#disks.set(folder, disk)
     }
     return disk
   }
@@ -183,7 +185,7 @@ export class FirecrackerDriver implements SandboxDriver {
       limits: { memoryBytesMax: 64 * MiB, pidsMax: 16, cpusMax: 1, diskBytesMax: MiB, lineBytesMax: MiB },
     }
     this.#found ??= this.#getFound()
-    await this.#getWorkshop().templates.probe({ spec, image, bundle: image.root, loaded: null })
+    await this.#getWorkshop().templates.probe({ spec, image, bundle: image.root, prepared: null, loaded: null })
   }
 
   async #restore(spec: SandboxSpec, template: Template, start: GuestStart | null): Promise<Sandbox> {
@@ -228,7 +230,7 @@ export class FirecrackerDriver implements SandboxDriver {
     const { memoryBytesMax, pidsMax, diskBytesMax } = spec.limits
     const twin = hold ? ['--require', insideTwin] : []
     return {
-      command: commandOf(spec, { node: insideNode, python: '/usr/bin/python3', bundle: insideBundle }, twin),
+      command: insideCommand(spec, false, twin),
       env: sandboxEnvironment(spec),
       cwd: insideHome,
       limits: { memoryBytesMax, pidsMax, diskBytesMax, openFilesMax: guestOpenFilesMax },

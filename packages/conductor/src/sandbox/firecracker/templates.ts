@@ -18,6 +18,7 @@ const inJail = {
   initramfs: 'initramfs',
   root: 'root.ext4',
   bundle: 'bundle.ext4',
+  prepared: 'prepared.ext4',
   state: 'state',
   memory: 'memory',
 } as const
@@ -34,6 +35,8 @@ export interface Making {
   image: GuestImage
   /** The bundle’s disk. */
   bundle: string
+  /** The disk of what was prepared for a faster start, or null. */
+  prepared: string | null
   /** The program, where it shall be loaded before it is stored; null where the agent shall wait to be told. */
   loaded: GuestStart | null
 }
@@ -67,9 +70,9 @@ export class Templates {
 
   /** The template, made first where it is missing; null where the server cannot be copied once it is loaded. */
   take(making: Making): Promise<Template | null> {
-    const { spec, bundle, loaded } = making
+    const { spec, bundle, prepared, loaded } = making
     const { memoryBytesMax, diskBytesMax, pidsMax, cpusMax } = spec.limits
-    const key = JSON.stringify([bundle, memoryBytesMax, diskBytesMax, pidsMax, cpusMax, loaded?.command])
+    const key = JSON.stringify([bundle, prepared, memoryBytesMax, diskBytesMax, pidsMax, cpusMax, loaded?.command])
     const entry = this.#byKey.get(key) ?? this.#begin(key, making)
     this.#byKey.delete(key)
     this.#byKey.set(key, entry)
@@ -109,9 +112,10 @@ export class Templates {
     }
   }
 
-  #bootFiles({ image, bundle }: Making): Record<string, string> {
+  #bootFiles(making: Making): Record<string, string> {
+    const { image } = making
     return {
-      ...{ [inJail.root]: image.root, [inJail.bundle]: bundle },
+      ...diskFiles(making),
       ...{ [inJail.kernel]: image.kernel, [inJail.initramfs]: image.initramfs },
     }
   }
@@ -139,7 +143,7 @@ export class Templates {
       vm.kill()
       await vm.gone
       return {
-        files: { [inJail.root]: making.image.root, [inJail.bundle]: making.bundle, ...stored },
+        files: { ...diskFiles(making), ...stored },
         load: {
           snapshot_path: `/${inJail.state}`,
           mem_backend: { backend_type: 'File', backend_path: `/${inJail.memory}` },
@@ -164,13 +168,13 @@ export class Templates {
   }
 
   /** From nothing to an agent that waits. */
-  async #boot(vm: MicroVm, { spec }: Making): Promise<{ channel: GuestChannel }> {
+  async #boot(vm: MicroVm, { spec, prepared }: Making): Promise<{ channel: GuestChannel }> {
     const { api } = vm
     await api.setMachine(machineOf(spec.limits))
     await api.setBootSource({
       kernel_image_path: `/${inJail.kernel}`,
       initrd_path: `/${inJail.initramfs}`,
-      boot_args: bootArguments,
+      boot_args: prepared ? `${bootArguments} maestro.prepared` : bootArguments,
     })
     const drive = {
       is_root_device: false,
@@ -179,9 +183,10 @@ export class Templates {
       io_engine: 'Sync',
       rate_limiter: readLimiter,
     } as const
-    // In this order: the guest knows them as its first and second disk.
+    // In this order: the guest knows them as its first, second and third disk.
     await api.setDrive({ drive_id: 'root', path_on_host: `/${inJail.root}`, ...drive })
     await api.setDrive({ drive_id: 'bundle', path_on_host: `/${inJail.bundle}`, ...drive })
+    if (prepared) await api.setDrive({ drive_id: 'prepared', path_on_host: `/${inJail.prepared}`, ...drive })
     await api.setVsock({ guest_cid: guestCid, uds_path: `/${vsockSocket}` })
     await api.setEntropy(entropyLimiter)
     await api.start()
@@ -224,3 +229,8 @@ async function makeOurs(path: string): Promise<void> {
   await file.chown(process.getuid!(), process.getgid!())
   await file.chmod(0o444)
 }
+
+const diskFiles = ({ image, bundle, prepared }: Making): Record<string, string> => ({
+  ...{ [inJail.root]: image.root, [inJail.bundle]: bundle },
+  ...(prepared ? { [inJail.prepared]: prepared } : {}),
+})
