@@ -9,7 +9,9 @@ const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type
 export const Source = Type.Union(
   [
     Type.Object({ kind: Type.Literal('npm'), package: Type.String(), version: Type.String() }),
+    Type.Object({ kind: Type.Literal('pypi'), package: Type.String(), version: Type.String() }),
     Type.Object({ kind: Type.Literal('folder'), path: Type.String() }),
+    Type.Object({ kind: Type.Literal('file'), path: Type.String() }),
     Type.Object({ kind: Type.Literal('remote'), url: Type.String() }),
     Type.Object({ kind: Type.Literal('recording'), session: id('ses', 'The recorded session that answers.') }),
   ],
@@ -75,7 +77,7 @@ export const DeployRequest = Type.Object(
     source: Type.String({
       minLength: 1,
       maxLength: 4096,
-      description: 'npm-package[@version], folder, https URL or session id.',
+      description: 'npm-package[@version], pypi:package[@version], folder, program file, https URL or session id.',
     }),
     name: Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$' })),
     env: Type.Optional(Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' }), EnvValue)),

@@ -9,7 +9,13 @@ export default command({
   summary: 'Install a server and give it a URL',
   description:
     'A package is fetched with install scripts off and every file held to its checksum, kept as a read-only bundle, and run once to see its tools.\nThe same request again changes nothing. Without --egress the server has no network.',
-  arguments: [{ name: 'source', summary: 'npm package[@version], folder, https URL or session id', noun: 'file' }],
+  arguments: [
+    {
+      name: 'source',
+      summary: 'npm package[@version], pypi:package[@version], folder, program file, https URL or session id',
+      noun: 'file',
+    },
+  ],
   rest: 'arguments of the server',
   flags: {
     name: { summary: 'Name of the deployment', value: '<name>' },
@@ -19,7 +25,7 @@ export default command({
       value: '<hosts>',
       many: true,
     },
-    bin: { summary: 'Which program of the package to run', value: '<name>' },
+    bin: { summary: 'Which program of the package or folder to run: a script, a Python module, or a file', value: '<name>' },
     'allow-scripts': { summary: 'Run install scripts of the packages' },
     ...jsonFlag,
   },
@@ -27,6 +33,8 @@ export default command({
     'maestro deploy @modelcontextprotocol/server-memory',
     'maestro deploy @modelcontextprotocol/server-filesystem@2026.8.31 --name files -- .',
     'maestro deploy ./my-server --env LEVEL=debug --env API_KEY=secret:my-key --egress api.example.com',
+    'maestro deploy pypi:mcp-server-time -- --local-timezone Europe/Berlin',
+    'maestro deploy ./my-python-server --bin my_package.server',
     'maestro deploy https://mcp.example.com/mcp',
   ],
   async run({ out, client, cwd, signal }, { arguments: [source = ''], flags, rest }) {

@@ -162,6 +162,8 @@ export function createDeployments(parts: Parts): Deployments {
 /** Whether both are the same server, in whatever version: then a deploy under the same name is an upgrade. */
 function isSameServer(a: Source, b: Source): boolean {
   if (a.kind === 'npm' && b.kind === 'npm') return a.package === b.package
+  if (a.kind === 'pypi' && b.kind === 'pypi') return a.package === b.package
+  if (a.kind === 'file' && b.kind === 'file') return a.path === b.path
   if (a.kind === 'folder' && b.kind === 'folder') return a.path === b.path
   return isDeepStrictEqual(a, b)
 }

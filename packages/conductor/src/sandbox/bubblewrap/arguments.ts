@@ -1,5 +1,6 @@
 import { existsSync, lstatSync, readlinkSync } from 'node:fs'
-import { commandOf } from '../command.ts'
+import type { Python } from '../../find-python.ts'
+import { commandOf, type Places, runtimeEnvironment } from '../command.ts'
 import type { SandboxSpec } from '../sandbox.ts'
 
 /** Who the server is inside; outside it is somebody else or nobody. */
@@ -16,6 +17,8 @@ export interface HostFacts {
   node: string
   /** The folder of the small files of `etc.ts`. */
   etc: string
+  /** The Python that runs the servers written in it; not needed for others. */
+  python?: Python
   /** Root and unprivileged user need different ways to the same unprivileged identity inside. */
   asRoot: boolean
 }
@@ -49,7 +52,9 @@ const rootFolders = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'] as 
  * environment and command lines can be read by everybody on the machine.
  */
 export function bubblewrapOptions(spec: SandboxSpec, host: HostFacts, egress: EgressMounts | null): string[] {
-  const half = String(Math.max(1, Math.floor(spec.limits.diskBytesMax / 2)))
+  const part = (share: number) => String(Math.max(1, Math.floor(spec.limits.diskBytesMax * share)))
+  // Shared memory is a tmpfs too, and comes out of the same room.
+  const [half, temporary, shared] = [part(1 / 2), part(3 / 8), part(1 / 8)]
   return [
     ...namespaces(host.asRoot),
     ...['--die-with-parent', '--new-session', '--hostname', 'sandbox', '--clearenv'],
@@ -59,12 +64,13 @@ export function bubblewrapOptions(spec: SandboxSpec, host: HostFacts, egress: Eg
     ...['--perms', '0755', '--dir', '/etc'],
     ...systemPaths.filter(path => existsSync(path)).flatMap(path => [...parentsOf(path), '--ro-bind', path, path]),
     ...etcFiles.flatMap(name => ['--ro-bind', `${host.etc}/${name}`, `/etc/${name}`]),
-    ...['--proc', '/proc', '--dev', '/dev', '--remount-ro', '/dev'],
+    ...['--proc', '/proc', '--dev', '/dev', '--perms', '1777', '--size', shared, '--tmpfs', '/dev/shm', '--remount-ro', '/dev'],
     ...['--perms', '0755', '--dir', '/run', '--perms', '0755', '--dir', '/run/maestro', '--ro-bind', host.node, insideNode],
     ...(egress ? ['--ro-bind', egress.bridge, insideEgress.bridge, '--bind', egress.socket, insideEgress.socket] : []),
+    ...(host.python ? pythonFolder(host.python) : []),
     ...['--ro-bind', spec.bundle, insideBundle],
     ...['--perms', '0755', '--dir', '/home'],
-    ...['--perms', '1777', '--size', half, '--tmpfs', '/tmp', '--perms', '0777', '--size', half, '--tmpfs', insideHome],
+    ...['--perms', '1777', '--size', temporary, '--tmpfs', '/tmp', '--perms', '0777', '--size', half, '--tmpfs', insideHome],
     ...['--chdir', insideHome, '--remount-ro', '/'],
   ]
 }
@@ -73,8 +79,22 @@ export function bubblewrapOptions(spec: SandboxSpec, host: HostFacts, egress: Eg
 export function insideCommand(spec: SandboxSpec, host: HostFacts, egress: boolean): string[] {
   return [
     ...(host.asRoot ? becomeNobody : []),
-    ...commandOf(spec, { node: insideNode, bundle: insideBundle }, egress ? ['--require', insideEgress.bridge] : []),
+    ...commandOf(spec, placesOf(host), egress ? ['--require', insideEgress.bridge] : []),
   ]
+}
+
+const placesOf = ({ python }: HostFacts): Places => ({
+  node: insideNode,
+  bundle: insideBundle,
+  ...(python ? { python: python.program } : {}),
+})
+
+/** A Python that somebody put elsewhere than under /usr, at its own place, since its libraries are found from there. */
+function pythonFolder({ prefix, program }: Python): string[] {
+  const isSeen = (path: string) => path.startsWith('/usr/') || path === '/usr'
+  return [prefix, program]
+    .filter((path, index, all) => !isSeen(path) && !all.slice(0, index).some(other => path.startsWith(`${other}/`)))
+    .flatMap(path => [...parentsOf(path), '--ro-bind', path, path])
 }
 
 /** Root inside the namespace is only needed until the identity is changed; nothing of it can come back. */
@@ -96,7 +116,14 @@ function namespaces(asRoot: boolean): string[] {
 
 /** What the driver gives comes first: a deployment may set its own PATH or TZ, and only harms itself. */
 export function sandboxEnvironment(spec: SandboxSpec): Record<string, string> {
-  return { PATH: '/run/maestro:/usr/local/bin:/usr/bin:/bin', HOME: insideHome, TMPDIR: '/tmp', LANG: 'C.UTF-8', ...spec.env }
+  return {
+    PATH: '/run/maestro:/usr/local/bin:/usr/bin:/bin',
+    HOME: insideHome,
+    TMPDIR: '/tmp',
+    LANG: 'C.UTF-8',
+    ...runtimeEnvironment(spec.program),
+    ...spec.env,
+  }
 }
 
 /** Folders on the way to a path. Left to itself bubblewrap makes them for root alone. */

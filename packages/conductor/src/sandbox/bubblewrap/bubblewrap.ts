@@ -5,6 +5,7 @@ import type { Duplex, Readable, Writable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { ConductorError } from '@maestro/contract'
+import { findPython, type Python } from '../../find-python.ts'
 import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { type CgroupBase, cleanCgroups, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
@@ -28,6 +29,8 @@ export interface BubblewrapOptions {
   allowPrivate?: readonly string[]
   /** Where control groups can be made; found by looking where it is left out, null to do without. */
   cgroups?: CgroupBase | null
+  /** Runs Python servers; found by looking where it is left out. */
+  python?: Python
 }
 
 const openFilesMax = 4096
@@ -48,6 +51,7 @@ export class BubblewrapDriver implements SandboxDriver {
   readonly #world: World
   readonly #allowPrivate: readonly string[]
   readonly #cgroups: CgroupBase | null
+  readonly #python: Python | undefined
   readonly #folder: string
   readonly #host: HostFacts
   readonly #nextUid: (() => number) | null
@@ -60,6 +64,7 @@ export class BubblewrapDriver implements SandboxDriver {
     this.#world = world
     this.#allowPrivate = options.allowPrivate ?? []
     this.#cgroups = options.cgroups === undefined ? findCgroups() : options.cgroups
+    this.#python = options.python
     const leftovers = [...(this.#cgroups ? cleanCgroups(this.#cgroups) : []), ...cleanRunFolders()]
     if (leftovers.length > 0) world.log.warn('sandbox.leftovers_removed', { count: leftovers.length })
     this.#folder = makeRunFolder()
@@ -98,6 +103,7 @@ export class BubblewrapDriver implements SandboxDriver {
 
   async start(spec: SandboxSpec): Promise<Sandbox> {
     const filter = this.#filterFile(spec.egress.length > 0)
+    const host = spec.program.runtime === 'python' ? { ...this.#host, python: await (this.#python ?? findPython()) } : this.#host
     if (this.#host.asRoot) await this.#ensureReadable(spec)
     const cgroup = this.#makeCgroup(spec)
     let egress: EgressProxy | null = null
@@ -114,8 +120,8 @@ export class BubblewrapDriver implements SandboxDriver {
       }
       const enriched = egress ? { ...spec, env: { ...bridgeEnvironment, ...spec.env } } : spec
       const mounts = egress ? { socket: egress.path, bridge: bridgePath } : null
-      const options = bubblewrapOptions(enriched, this.#host, mounts)
-      const tree = await this.#spawn(options, insideCommand(spec, this.#host, egress !== null), filter, spec, cgroup, egress)
+      const options = bubblewrapOptions(enriched, host, mounts)
+      const tree = await this.#spawn(options, insideCommand(spec, host, egress !== null), filter, spec, cgroup, egress)
       const sandbox = new StdioUpstream(this.name, spec, tree, this.#world)
       report = event => sandbox.report(event)
       this.#running.add(sandbox)

@@ -4,8 +4,9 @@ import { dirname, join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import { ConductorError } from '@maestro/contract'
+import { findPython } from '../../find-python.ts'
 import type { World } from '../../world.ts'
-import { commandOf } from '../command.ts'
+import { commandOf, runtimeEnvironment } from '../command.ts'
 import { cleanRunFolders, makeRunFolder } from '../owner.ts'
 import { descendantsOf, processesWithEnvironment, signalTo } from '../processes.ts'
 import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
@@ -52,18 +53,21 @@ export class ProcessDriver implements SandboxDriver {
 
   async start(spec: SandboxSpec): Promise<Sandbox> {
     this.#warnOnce()
+    const python = spec.program.runtime === 'python' ? { python: (await findPython()).program } : {}
     const folder = await this.#makeFolder(spec)
     const env = {
       PATH: `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`,
       HOME: folder,
       TMPDIR: join(folder, 'tmp'),
       LANG: 'C.UTF-8',
+      ...runtimeEnvironment(spec.program),
       ...spec.env,
       // Last: by this we know the processes of the tree wherever they went.
       [markName]: folder,
     }
     const limits = { openFilesMax, memoryBytesMax: spec.limits.memoryBytesMax }
-    const [program, ...args] = shimmed([], limits, commandOf(spec, { node: process.execPath, bundle: spec.bundle }))
+    const places = { node: process.execPath, bundle: spec.bundle, ...python }
+    const [program, ...args] = shimmed([], limits, commandOf(spec, places))
     const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'], env, cwd: join(folder, 'work'), detached: true })
     const started = await new Promise<Error | null>(resolve => {
       child.once('spawn', () => resolve(null))

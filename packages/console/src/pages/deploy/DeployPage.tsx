@@ -70,7 +70,7 @@ export default function DeployPage() {
         <form className="form" onSubmit={submit}>
           <Field
             label="Source"
-            hint="An npm package with or without @version, a folder with a package.json on Conductor’s machine, the https URL of a remote MCP server, or the id of a recorded session."
+            hint="An npm package with or without @version, pypi:package for one from PyPI, a folder or a program on Conductor’s machine, the https URL of a remote MCP server, or the id of a recorded session."
           >
             {id => (
               <input
