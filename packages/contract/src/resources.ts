@@ -59,6 +59,18 @@ export const EnvValue = Type.Union([
 ])
 export type EnvValue = Static<typeof EnvValue>
 
+export const Limits = Type.Object(
+  {
+    memoryMiB: Type.Optional(Type.Integer({ minimum: 16, maximum: 65_536, description: 'Memory of one sandbox.' })),
+    pids: Type.Optional(Type.Integer({ minimum: 4, maximum: 32_768, description: 'Processes and threads of one sandbox.' })),
+    diskMiB: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 65_536, description: 'Its working folder, /tmp and shared memory.' }),
+    ),
+  },
+  { additionalProperties: false, description: 'What is left out is as the operator set it.' },
+)
+export type Limits = Static<typeof Limits>
+
 export const Deployment = Type.Object({
   id: id('dep', 'Deployment id.'),
   name: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$' }),
@@ -66,6 +78,7 @@ export const Deployment = Type.Object({
   env: Type.Record(Type.String(), EnvValue),
   args: Type.Array(Type.String()),
   egress: Type.Array(Type.String(), { description: 'Host names the server may reach; empty means none.' }),
+  limits: Limits,
   mcpUrl: Type.String(),
   createdAt: instant('When it was deployed.'),
   updatedAt: instant('When it last changed.'),
@@ -83,7 +96,13 @@ export const DeployRequest = Type.Object(
     env: Type.Optional(Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' }), EnvValue)),
     args: Type.Optional(Type.Array(Type.String({ maxLength: 4096 }), { maxItems: 64 })),
     egress: Type.Optional(Type.Array(Type.String({ pattern: '^(\\*\\.)?[A-Za-z0-9.-]+(:[0-9]+)?$' }), { maxItems: 256 })),
-    bin: Type.Optional(Type.String({ description: 'Which program of the package to run, where it has several.' })),
+    limits: Type.Optional(Limits),
+    bin: Type.Optional(
+      Type.String({
+        maxLength: 512,
+        description: 'Which program of the package or folder to run: a script, a Python module, or a file.',
+      }),
+    ),
     allowScripts: Type.Optional(Type.Boolean({ description: 'Run the packages’ install scripts. Off unless asked for.' })),
   },
   { additionalProperties: false },

@@ -1,5 +1,6 @@
 import { command, jsonFlag } from '../command.ts'
 import { localSource } from '../local-source.ts'
+import { parseCount } from '../parse-count.ts'
 import { parseEnv } from '../parse-env.ts'
 import { withProgress } from '../progress.ts'
 import { oneLine } from '../visible.ts'
@@ -25,6 +26,9 @@ export default command({
       value: '<hosts>',
       many: true,
     },
+    memory: { summary: 'Memory of one sandbox, MiB', value: '<MiB>' },
+    pids: { summary: 'Processes and threads of one sandbox', value: '<count>' },
+    disk: { summary: 'Working folder, /tmp and shared memory of one sandbox, MiB', value: '<MiB>' },
     bin: { summary: 'Which program of the package or folder to run: a script, a Python module, or a file', value: '<name>' },
     'allow-scripts': { summary: 'Run install scripts of the packages' },
     ...jsonFlag,
@@ -35,6 +39,7 @@ export default command({
     'maestro deploy ./my-server --env LEVEL=debug --env API_KEY=secret:my-key --egress api.example.com',
     'maestro deploy pypi:mcp-server-time -- --local-timezone Europe/Berlin',
     'maestro deploy ./my-python-server --bin my_package.server',
+    'maestro deploy @playwright/mcp --memory 1536 --pids 512 --disk 512 -- --headless --isolated --no-sandbox --executable-path /usr/bin/chromium',
     'maestro deploy https://mcp.example.com/mcp',
   ],
   async run({ out, client, cwd, signal }, { arguments: [source = ''], flags, rest }) {
@@ -44,12 +49,18 @@ export default command({
       .map(host => host.trim())
       .filter(host => host !== '')
     const env = parseEnv(flags.env)
+    const limits = {
+      ...(flags.memory === undefined ? {} : { memoryMiB: parseCount('--memory', flags.memory, 16, 65_536) }),
+      ...(flags.pids === undefined ? {} : { pids: parseCount('--pids', flags.pids, 4, 32_768) }),
+      ...(flags.disk === undefined ? {} : { diskMiB: parseCount('--disk', flags.disk, 1, 65_536) }),
+    }
     const body = {
       source: localSource(source, cwd),
       ...(flags.name === undefined ? {} : { name: flags.name }),
       ...(Object.keys(env).length > 0 ? { env } : {}),
       ...(rest.length > 0 ? { args: rest } : {}),
       ...(egress.length > 0 ? { egress } : {}),
+      ...(Object.keys(limits).length > 0 ? { limits } : {}),
       ...(flags.bin === undefined ? {} : { bin: flags.bin }),
       ...(flags['allow-scripts'] ? { allowScripts: true } : {}),
     }

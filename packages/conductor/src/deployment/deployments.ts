@@ -5,6 +5,7 @@ import {
   type DeploymentId,
   type DeployRequest,
   type EnvValue,
+  type Limits,
   localTenant,
   makeId,
   type Source,
@@ -42,6 +43,7 @@ interface Parts {
     args: string[]
     env: Record<string, string>
     egress: string[]
+    limits: Limits
   }): Promise<{ release: ReleaseRow; installed: boolean }>
   resolveEnv(env: Record<string, EnvValue>): Promise<Record<string, string>>
 }
@@ -80,10 +82,13 @@ export function createDeployments(parts: Parts): Deployments {
     const env = request.env ?? {}
     const args = request.args ?? []
     const egress = request.egress ?? []
+    const limits = request.limits ?? {}
+    refuseMoreThanAllowed(limits, parts.config)
     const { release, installed } = await parts.install({
       source: request.source,
       args,
       egress,
+      limits,
       env: await parts.resolveEnv(env),
       ...(request.bin === undefined ? {} : { bin: request.bin }),
       ...(request.allowScripts === undefined ? {} : { allowScripts: request.allowScripts }),
@@ -107,13 +112,14 @@ export function createDeployments(parts: Parts): Deployments {
         env,
         args,
         egress,
+        limits,
         createdAt: before?.createdAt ?? now,
         updatedAt: now,
       }
       if (
         before &&
         before.release.id === release.id &&
-        isDeepStrictEqual([before.env, before.args, before.egress], [env, args, egress])
+        isDeepStrictEqual([before.env, before.args, before.egress, before.limits], [env, args, egress, limits])
       ) {
         return { deployment: view(before), installed, changed: false }
       }
@@ -156,6 +162,24 @@ export function createDeployments(parts: Parts): Deployments {
         return row.id
       }),
     find: idOrName => snapshot.get(idOrName) ?? null,
+  }
+}
+
+/** Who deploys chooses within what the operator allows. */
+function refuseMoreThanAllowed(limits: Limits, config: Config): void {
+  const ceilings = [
+    ['memoryMiB', Math.max(config.memoryMiBCeiling, config.memoryMiBMax)],
+    ['pids', Math.max(config.pidsCeiling, config.pidsMax)],
+    ['diskMiB', Math.max(config.diskMiBCeiling, config.diskMiBMax)],
+  ] as const
+  for (const [name, most] of ceilings) {
+    const asked = limits[name]
+    if (asked === undefined || asked <= most) continue
+    const settings = { memoryMiB: 'MEMORY_MIB', pids: 'PIDS', diskMiB: 'DISK_MIB' } as const
+    throw new ConductorError(
+      'request_malformed',
+      `limits.${name} is ${asked}; this Conductor allows ${most} at most (MAESTRO_SANDBOX_${settings[name]}_MAX).`,
+    )
   }
 }
 

@@ -14,7 +14,7 @@ export function runnableOf(row: DeploymentRow, env: Record<string, string>, conf
     runs: runsOf(row, config),
     env,
     egress: row.egress,
-    limits: sandboxLimits(config),
+    limits: sandboxLimits(config, row.limits),
   }
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import {
   ConductorError,
+  type Limits,
   localTenant,
   type Manifest,
   makeId,
@@ -41,6 +42,7 @@ export interface InstallRequest {
   /** Secrets already put in. */
   env: Record<string, string>
   egress: string[]
+  limits?: Limits
 }
 
 export interface Installer {
@@ -143,7 +145,7 @@ export function createInstaller(parts: InstallerParts): Installer {
           args: request.args,
           env: request.env,
           egress: request.egress,
-          limits: sandboxLimits(parts.config),
+          limits: sandboxLimits(parts.config, request.limits),
         }),
     })
     return { release: await save(draft, manifest), installed: true }
