@@ -41,6 +41,8 @@ const systemPaths = [
   '/etc/localtime',
   '/etc/mime.types',
   '/etc/fonts',
+  // Debian's Chromium does not start without it.
+  '/etc/chromium.d',
   '/nix/store',
 ]
 const etcFiles = ['passwd', 'group', 'hosts', 'nsswitch.conf'] as const
