@@ -140,7 +140,7 @@ export function pipFailure(stderr: string, { version, tag }: Pick<Python, 'versi
     )
   if (cannotReach.test(stderr))
     return new ConductorError('install_failed', `The package index cannot be reached. pip said: ${tail}`)
-  if (/require a different python version/i.test(stderr) || /requires a different Python/i.test(stderr))
+  if (isForAnotherPython(stderr))
     return new ConductorError('package_not_runnable', `It needs another Python than ${version}. pip said: ${tail}`, {
       needs: version,
     })
@@ -150,4 +150,13 @@ export function pipFailure(stderr: string, { version, tag }: Pick<Python, 'versi
       `The index has no such package or version, or none that is built for ${tag}; --allow-scripts lets packages be built here. pip said: ${tail}`,
     )
   return new ConductorError('install_failed', `pip failed. It said: ${tail || 'nothing'}`)
+}
+
+/** Whether what was asked for is there, and left out because of the Python it needs. */
+function isForAnotherPython(stderr: string): boolean {
+  if (/requires a different Python/i.test(stderr)) return true
+  const [, ignored] = /require a different python version:(.*)/i.exec(stderr) ?? []
+  if (ignored === undefined) return false
+  const [, exact] = /satisfies the requirement \S+==([^\s*]+) /.exec(stderr) ?? []
+  return exact === undefined || ignored.includes(` ${exact} Requires-Python`)
 }
