@@ -116,7 +116,9 @@ for (const { name, source, host, tools, call, ...options } of connectors) {
     await conductor.deploy(source, { name: `${name}-shut`, egress: ['elsewhere.example.com'], ...options })
     const shut = await play(`${name}-shut`, [call])
     assert.ok(shut.asked.length > 0)
-    assert.deepEqual([...new Set(shut.asked.map(({ outcome }) => outcome))], ['denied: not on the allow-list'])
+    const outcomes = shut.asked.map(({ outcome }) => outcome)
+    assert.ok(outcomes.includes('denied: not on the allow-list'))
+    assert.ok(outcomes.every(outcome => outcome.startsWith('denied')), outcomes.join(', '))
   })
 }
 
