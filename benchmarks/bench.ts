@@ -1,6 +1,8 @@
 /** `npm run bench <name> -- [--quick] [--json]`: runs one benchmark; with `--json` standard output is its result, one line. */
 import { parseArgs } from 'node:util'
+import { churnBench } from './churn.ts'
 import { gatewayHop } from './gateway-hop.ts'
+import { pooler } from './pooler.ts'
 import { sessionStart } from './session-start.ts'
 
 export interface Benchmark {
@@ -9,7 +11,12 @@ export interface Benchmark {
   what: string
 }
 
-const benchmarks: Record<string, Benchmark> = { 'session-start': sessionStart, 'gateway-hop': gatewayHop }
+const benchmarks: Record<string, Benchmark> = {
+  'session-start': sessionStart,
+  'gateway-hop': gatewayHop,
+  pooler,
+  churn: churnBench,
+}
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

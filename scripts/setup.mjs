@@ -9,12 +9,16 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const stampFile = join(root, 'node_modules', '.maestro-setup')
 
-/** Makes the project runnable; with `browser` also its browser tests. Throws where the project cannot run without what failed. */
-export async function ensureReady({ browser = false } = {}) {
+/** Makes the project runnable; with `tests` also its browser and sandbox tests. Throws where the project cannot run without what failed. */
+export async function ensureReady({ tests = false } = {}) {
   await ensureDependencies()
   await ensureConsole()
   if (process.env['MAESTRO_DRIVER'] !== 'process') await ensureProgram('bubblewrap', ['bwrap'], 'servers run in its sandboxes')
-  if (browser) await ensureProgram('chromium', ['chromium'], 'the console’s tests use it', process.env['CHROMIUM_PATH'])
+  if (!tests) return
+  await ensureProgram('chromium', ['chromium'], 'the console’s tests use it', process.env['CHROMIUM_PATH'])
+  if (process.platform !== 'linux') return
+  await ensureProgram('runsc', ['runsc'], 'the tests of the gVisor driver run on it')
+  await ensureProgram('python3', ['/usr/bin/python3'], 'the abuse tests make system calls with it')
 }
 
 /** Runs a program of the project under the pinned Node, our standard streams and signals passed on. Resolves with its exit code. */
@@ -103,7 +107,8 @@ async function ensureProgram(packageName, programs, why, given) {
 }
 
 function isOnPath(program) {
-  return (process.env['PATH'] ?? '').split(delimiter).some(folder => {
+  const folders = program.startsWith('/') ? ['/'] : (process.env['PATH'] ?? '').split(delimiter)
+  return folders.some(folder => {
     try {
       accessSync(join(folder, program), constants.X_OK)
       return true

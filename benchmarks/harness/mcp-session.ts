@@ -50,6 +50,18 @@ export class McpSession {
     await this.#connections.exchange('POST', this.#headers, body, `Echo: bench ${id}`)
   }
 
+  /** Calls a tool whose answer says how long the server took, in `_meta.serverMs`. */
+  async timedCall(tool: string): Promise<{ ms: number; serverMs: number }> {
+    const id = ++this.#id
+    const body = `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"${tool}","arguments":{}}}`
+    const startedMs = performance.now()
+    const answer = await this.#connections.exchange('POST', this.#headers, body, '"serverMs":')
+    const ms = performance.now() - startedMs
+    const serverMs = Number(/"serverMs":([\d.]+)/.exec(answer.body.toString('latin1'))?.[1])
+    if (!Number.isFinite(serverMs)) throw new Error(`the server did not say how long ${tool} took`)
+    return { ms, serverMs }
+  }
+
   async end(): Promise<void> {
     await this.#connections.exchange('DELETE', this.#headers, '', '')
   }

@@ -8,18 +8,26 @@ const benchmarks = fileURLToPath(new URL('..', import.meta.url))
 export interface Run {
   name: string
   quick: boolean
+  /** Folder of the results, where it is not called as the benchmark is. */
+  folder?: string
+  /** Name of the summary, without its ending. */
+  summary?: string
 }
 
 /**
- * Writes what was measured: raw data to `<name>/raw/`, the summary to `<name>/summary.md`. A quick run writes beside a
+ * Writes what was measured: raw data to `<folder>/raw/`, the summary to `<folder>/<summary>.md`. A quick run writes beside a
  * full one, never over it: its figures are for looking, not for printing.
  */
 export async function writeResults(run: Run, raw: object, summary: string): Promise<void> {
-  const folder = join(benchmarks, run.name)
+  const folder = join(benchmarks, run.folder ?? run.name)
   await mkdir(join(folder, 'raw'), { recursive: true })
   const at = new Date().toISOString()
-  const rawFile = join(folder, 'raw', run.quick ? 'quick.json' : `${at.slice(0, 19).replaceAll(':', '-')}.json`)
-  const summaryFile = join(folder, run.quick ? 'summary.quick.md' : 'summary.md')
+  const rawFile = join(
+    folder,
+    'raw',
+    `${run.folder ? `${run.name}-` : ''}${run.quick ? 'quick' : at.slice(0, 19).replaceAll(':', '-')}.json`,
+  )
+  const summaryFile = join(folder, `${run.summary ?? 'summary'}${run.quick ? '.quick' : ''}.md`)
   const command = `npm run bench ${run.name}${run.quick ? ' -- --quick' : ''}`
   await writeFile(rawFile, `${JSON.stringify({ benchmark: run.name, quick: run.quick, at, command, ...raw }, null, 1)}\n`)
   const foot = `Measured ${at.slice(0, 10)} by \`${command}\`; raw data: [${relative(folder, rawFile)}](${relative(folder, rawFile)}). This file is written by the harness.`

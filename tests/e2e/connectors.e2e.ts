@@ -118,7 +118,10 @@ for (const { name, source, host, tools, call, ...options } of connectors) {
     assert.ok(shut.asked.length > 0)
     const outcomes = shut.asked.map(({ outcome }) => outcome)
     assert.ok(outcomes.includes('denied: not on the allow-list'))
-    assert.ok(outcomes.every(outcome => outcome.startsWith('denied')), outcomes.join(', '))
+    assert.ok(
+      outcomes.every(outcome => outcome.startsWith('denied')),
+      outcomes.join(', '),
+    )
   })
 }
 

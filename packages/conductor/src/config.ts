@@ -1,6 +1,8 @@
 /** Every setting: name, default, meaning. The only reader of `process.env`. Precedence: flag, environment, default. */
 import { resolve } from 'node:path'
 import { ConductorError, type Limits } from '@maestro/contract'
+import { isAddressRange } from './sandbox/egress/addresses.ts'
+import type { EgressLimits } from './sandbox/egress/egress-limits.ts'
 import type { SandboxLimits } from './sandbox/sandbox.ts'
 
 interface Setting<T> {
@@ -30,6 +32,21 @@ const list = (env: string, meaning: string): Setting<string[]> => ({
       .map(part => part.trim())
       .filter(Boolean),
 })
+const ranges = (env: string, meaning: string): Setting<string[]> => {
+  const setting = list(env, meaning)
+  return {
+    ...setting,
+    parse: value => {
+      const texts = setting.parse(value)
+      const wrong = texts.find(text => !isAddressRange(text))
+      if (wrong === undefined) return texts
+      throw new ConductorError(
+        'config_invalid',
+        `${env} must be addresses or ranges such as 10.0.0.0/8, not ${JSON.stringify(wrong)}.`,
+      )
+    },
+  }
+}
 const integer = (env: string, fallback: number, min: number, max: number, meaning: string, flag?: string): Setting<number> => ({
   env,
   meaning,
@@ -74,8 +91,69 @@ export const settings = {
   driver: choice(
     'MAESTRO_DRIVER',
     'auto',
-    ['auto', 'bubblewrap', 'process'] as const,
-    'Sandbox driver. auto takes bubblewrap where it works; process isolates nothing and must be asked for.',
+    ['auto', 'bubblewrap', 'gvisor', 'process'] as const,
+    'Sandbox driver. auto takes bubblewrap where it works; gvisor gives each server a kernel of its own; process isolates nothing and must be asked for.',
+  ),
+  egressPrivate: ranges(
+    'MAESTRO_EGRESS_PRIVATE',
+    'Dangerous: private addresses and ranges (10.1.2.3, 10.0.0.0/8) that servers may reach where their --egress names them too. Metadata services stay shut unless their very address is named.',
+  ),
+  egressUpMiBMax: integer('MAESTRO_EGRESS_UP_MIB', 1024, 1, 1024 * 1024, 'What one sandbox may send to the network, MiB.'),
+  egressDownMiBMax: integer(
+    'MAESTRO_EGRESS_DOWN_MIB',
+    4096,
+    1,
+    1024 * 1024,
+    'What one sandbox may receive from the network, MiB.',
+  ),
+  egressConnectionsMax: integer(
+    'MAESTRO_EGRESS_CONNECTIONS',
+    128,
+    1,
+    10_000,
+    'Connections to the network of one sandbox at a time.',
+  ),
+  egressConnectionsTotalMax: integer(
+    'MAESTRO_EGRESS_CONNECTIONS_TOTAL',
+    10_000,
+    1,
+    1_000_000,
+    'Connections to the network of one sandbox in all, refused ones counted.',
+  ),
+  egressConnectionsPerSecond: integer(
+    'MAESTRO_EGRESS_CONNECTIONS_PER_SECOND',
+    50,
+    1,
+    10_000,
+    'Connections to the network of one sandbox a second; four seconds’ worth may come at once.',
+  ),
+  egressIdleMs: integer(
+    'MAESTRO_EGRESS_IDLE_MS',
+    5 * 60_000,
+    100,
+    86_400_000,
+    'A connection to the network over which nothing went for so long is ended.',
+  ),
+  egressLifeMs: integer(
+    'MAESTRO_EGRESS_LIFE_MS',
+    6 * 3_600_000,
+    1000,
+    7 * 86_400_000,
+    'A connection to the network that lasts longer is ended.',
+  ),
+  egressHeadBytesMax: integer(
+    'MAESTRO_EGRESS_HEAD_BYTES',
+    32 * 1024,
+    1024,
+    1024 * 1024,
+    'Head of a request or answer at the egress proxy, bytes.',
+  ),
+  egressHeadMsMax: integer(
+    'MAESTRO_EGRESS_HEAD_MS',
+    10_000,
+    100,
+    600_000,
+    'How long the head of a request at the egress proxy, or the first bytes of a tunnel, may take to arrive.',
   ),
   sandboxesMax: integer('MAESTRO_SANDBOXES_MAX', 64, 1, 10_000, 'Sandboxes that may exist at once.'),
   warmPerDeployment: integer('MAESTRO_WARM', 2, 0, 100, 'Warm sandboxes the pool keeps per deployment.'),
@@ -183,6 +261,19 @@ export const sandboxLimits = (config: Config, asked: Limits = {}): SandboxLimits
   cpusMax: 1,
   diskBytesMax: (asked.diskMiB ?? config.diskMiBMax) * MiB,
   lineBytesMax: config.frameBytesMax,
+})
+
+/** What one sandbox may do with the network under these settings. */
+export const egressLimits = (config: Config): EgressLimits => ({
+  upBytesMax: config.egressUpMiBMax * MiB,
+  downBytesMax: config.egressDownMiBMax * MiB,
+  connectionsMax: config.egressConnectionsMax,
+  connectionsTotalMax: config.egressConnectionsTotalMax,
+  connectionsPerSecond: config.egressConnectionsPerSecond,
+  idleMsMax: config.egressIdleMs,
+  lifeMsMax: config.egressLifeMs,
+  headBytesMax: config.egressHeadBytesMax,
+  headMsMax: config.egressHeadMsMax,
 })
 
 function closest(name: string, known: ReadonlySet<string>): string {

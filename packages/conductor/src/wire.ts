@@ -16,7 +16,7 @@ import { createApi } from './api/api.ts'
 import { createOperatorCheck } from './api/auth.ts'
 import { serveConsole } from './api/console.ts'
 import { createHandlers } from './api/handlers.ts'
-import { type Config, inheritedEnvironment } from './config.ts'
+import { type Config, egressLimits, inheritedEnvironment } from './config.ts'
 import { createDeployments } from './deployment/deployments.ts'
 import { createGuard } from './gateway/guard.ts'
 import { createGateway } from './gateway/http.ts'
@@ -33,6 +33,7 @@ import { createReplays } from './replay/replays.ts'
 import { startStub } from './replay/stub-upstream.ts'
 import { writeRuntimeFile } from './runtime-file.ts'
 import { chooseDriver } from './sandbox/drivers.ts'
+import { OwnAddress } from './sandbox/egress/own-address.ts'
 import type { Journal } from './session/stages.ts'
 import { createJournal } from './store/journal.ts'
 import { lockDataFolder } from './store/lock-data-folder.ts'
@@ -124,10 +125,15 @@ async function start(
   const inData = (path: string) => join(config.data, path)
   await mkdir(inData('keys'), { recursive: true, mode: 0o700 })
 
+  const ownAddress = new OwnAddress()
   // Side by side, since neither needs the other; both are waited for, so that a failure of one leaves nothing of the other.
   const [storeStart, driverStart] = await Promise.allSettled([
     openStore({ config, world, dataFolder: config.data }),
-    chooseDriver(config, world),
+    chooseDriver(config, world, {
+      allowPrivate: config.egressPrivate,
+      limits: egressLimits(config),
+      isOwn: (address, port) => ownAddress.is(address, port),
+    }),
   ])
   if (storeStart.status === 'fulfilled') started.add('store', storeStart.value, open => open.close())
   if (driverStart.status === 'fulfilled') started.add('sandboxes', driverStart.value, chosen => chosen.close())
@@ -310,6 +316,7 @@ async function start(
   await api.ready()
   started.add('api', api, open => open.close())
   const port = await listen(api.server, config.host, config.port)
+  ownAddress.port = port
   // Fastify closes only what it opened itself.
   started.add('listener', api.server, server => {
     server.close()

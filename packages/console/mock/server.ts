@@ -133,6 +133,7 @@ export async function startMock({
         const made = world.deployment(body.name ?? name.split(/[/:]/).at(-1) ?? name, world.release(name, version), {
           env: {},
           egress: body.egress ?? [],
+          egressRecord: false,
           args: body.args ?? [],
           limits: body.limits ?? {},
         })

@@ -83,6 +83,7 @@ export function makeWorld(now: number, origin: string, isEmpty: boolean) {
     args: ['stdio'],
     egress: ['api.github.com'],
     limits: { memoryMiB: 1024 },
+    egressRecord: false,
     mcpUrl: `${origin}/mcp/${name}`,
     createdAt: now - 80_000_000,
     updatedAt: now - 3_600_000,
@@ -92,6 +93,7 @@ export function makeWorld(now: number, origin: string, isEmpty: boolean) {
   const everything = deployment('everything', release('@modelcontextprotocol/server-everything', '2025.9.25'), {
     env: {},
     egress: [],
+    egressRecord: false,
   })
   const broken = deployment('broken', release('mcp-server-broken', '0.3.1'), { env: {}, egress: [], args: [] })
   const deployments = isEmpty ? [] : [github, everything, broken]

@@ -63,7 +63,44 @@ export type TapeEvent =
   | { name: 'client.received'; frame: number }
   | { name: 'client.gone'; request: string }
   | { name: 'policy.denied'; code: string; method: string; tool: string | null }
-  | { name: 'egress'; host: string; port: number; outcome: string }
+  /** A connection to the network was asked for. `connection` numbers those that came to be, from 1. */
+  | { name: 'egress'; host: string; port: number; outcome: string; connection?: number }
+  | {
+      name: 'egress.closed'
+      connection: number
+      host: string
+      port: number
+      upBytes: number
+      downBytes: number
+      ms: number
+      reason: string
+    }
+  | EgressExchange
+
+/** One HTTP exchange over a connection of the server, where the deployment asks for its recording. Secrets are masked. */
+export interface EgressExchange {
+  name: 'egress.exchange'
+  connection: number
+  method: string
+  url: string
+  /** 0 where there was no answer. */
+  status: number
+  ms: number
+  requestHeaders: [name: string, value: string][]
+  responseHeaders: [name: string, value: string][]
+  requestBody: EgressBody
+  responseBody: EgressBody
+}
+
+export interface EgressBody {
+  bytes: number
+  /** sha256:<hex> of all of it, as it went over the connection. */
+  digest: string
+  /** The beginning of it, decoded, or null where it is no text. */
+  text: string | null
+  /** Whether `text` is not all of it. */
+  cut: boolean
+}
 
 /** The last record. A tape without one was cut off: by a crash, or because the session still runs. */
 export interface EndRecord {

@@ -79,6 +79,7 @@ export const Deployment = Type.Object({
   args: Type.Array(Type.String()),
   egress: Type.Array(Type.String(), { description: 'Host names the server may reach; empty means none.' }),
   limits: Limits,
+  egressRecord: Type.Boolean({ description: 'Whether the HTTP exchanges of its connections go on the tape.' }),
   mcpUrl: Type.String(),
   createdAt: instant('When it was deployed.'),
   updatedAt: instant('When it last changed.'),
@@ -95,7 +96,21 @@ export const DeployRequest = Type.Object(
     name: Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$' })),
     env: Type.Optional(Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' }), EnvValue)),
     args: Type.Optional(Type.Array(Type.String({ maxLength: 4096 }), { maxItems: 64 })),
-    egress: Type.Optional(Type.Array(Type.String({ pattern: '^(\\*\\.)?[A-Za-z0-9.-]+(:[0-9]+)?$' }), { maxItems: 256 })),
+    egress: Type.Optional(
+      Type.Array(
+        Type.String({
+          pattern: '^((\\*\\.)?[\\p{L}\\p{M}\\p{N}._-]+(:[0-9]{1,5})?|\\[[0-9A-Fa-f:.]+\\](:[0-9]{1,5})?)$',
+          maxLength: 300,
+        }),
+        { maxItems: 256 },
+      ),
+    ),
+    egressRecord: Type.Optional(
+      Type.Boolean({
+        description:
+          'Put the HTTP exchanges of its connections on the tape. TLS then ends with Conductor, whose certificate the server is given.',
+      }),
+    ),
     limits: Type.Optional(Limits),
     bin: Type.Optional(
       Type.String({

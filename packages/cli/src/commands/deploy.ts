@@ -29,6 +29,9 @@ export default command({
     memory: { summary: 'Memory of one sandbox, MiB', value: '<MiB>' },
     pids: { summary: 'Processes and threads of one sandbox', value: '<count>' },
     disk: { summary: 'Working folder, /tmp and shared memory of one sandbox, MiB', value: '<MiB>' },
+    'record-egress': {
+      summary: 'Put its HTTP exchanges on the tape, those inside TLS too; the server is given our certificate to trust',
+    },
     bin: { summary: 'Which program of the package or folder to run: a script, a Python module, or a file', value: '<name>' },
     'allow-scripts': { summary: 'Run install scripts of the packages' },
     ...jsonFlag,
@@ -40,6 +43,7 @@ export default command({
     'maestro deploy pypi:mcp-server-time -- --local-timezone Europe/Berlin',
     'maestro deploy ./my-python-server --bin my_package.server',
     'maestro deploy @playwright/mcp --memory 1536 --pids 512 --disk 512 -- --headless --isolated --no-sandbox --executable-path /usr/bin/chromium',
+    'maestro deploy ./my-server --egress api.example.com --record-egress',
     'maestro deploy https://mcp.example.com/mcp',
   ],
   async run({ out, client, cwd, signal }, { arguments: [source = ''], flags, rest }) {
@@ -61,6 +65,7 @@ export default command({
       ...(rest.length > 0 ? { args: rest } : {}),
       ...(egress.length > 0 ? { egress } : {}),
       ...(Object.keys(limits).length > 0 ? { limits } : {}),
+      ...(flags['record-egress'] ? { egressRecord: true } : {}),
       ...(flags.bin === undefined ? {} : { bin: flags.bin }),
       ...(flags['allow-scripts'] ? { allowScripts: true } : {}),
     }

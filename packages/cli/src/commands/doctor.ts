@@ -56,13 +56,13 @@ const silent = { info() {}, warn() {}, error() {}, with: () => silent }
 
 /** Each driver’s word on this machine. Only the one that would be used must work. */
 async function checkSandboxes(chosen: string): Promise<Check[]> {
-  const used = chosen === 'process' ? 'process' : 'bubblewrap'
+  const used = chosen === 'auto' ? 'bubblewrap' : chosen
   const drivers = await checkDrivers(realWorld(silent))
   return drivers.map(({ name, usable, detail, weaknesses }) => {
     const title = name === 'process' ? 'process driver' : name
     const all = [detail, ...weaknesses].join('; ')
     if (name !== used) return ok(title, `${all}; not used`)
-    if (!usable) return failed(title, detail, 'sudo apt-get install bubblewrap')
+    if (!usable) return failed(title, detail, `sudo apt-get install ${name === 'gvisor' ? 'runsc bubblewrap' : 'bubblewrap'}`)
     return weaknesses.length > 0 ? weak(title, all, null) : ok(title, all)
   })
 }

@@ -84,6 +84,7 @@ export function createDeployments(parts: Parts): Deployments {
     const egress = request.egress ?? []
     const limits = request.limits ?? {}
     refuseMoreThanAllowed(limits, parts.config)
+    const egressRecord = request.egressRecord ?? false
     const { release, installed } = await parts.install({
       source: request.source,
       args,
@@ -113,13 +114,17 @@ export function createDeployments(parts: Parts): Deployments {
         args,
         egress,
         limits,
+        egressRecord,
         createdAt: before?.createdAt ?? now,
         updatedAt: now,
       }
       if (
         before &&
         before.release.id === release.id &&
-        isDeepStrictEqual([before.env, before.args, before.egress, before.limits], [env, args, egress, limits])
+        isDeepStrictEqual(
+          [before.env, before.args, before.egress, before.limits, before.egressRecord],
+          [env, args, egress, limits, egressRecord],
+        )
       ) {
         return { deployment: view(before), installed, changed: false }
       }

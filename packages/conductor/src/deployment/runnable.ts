@@ -15,6 +15,7 @@ export function runnableOf(row: DeploymentRow, env: Record<string, string>, conf
     env,
     egress: row.egress,
     limits: sandboxLimits(config, row.limits),
+    egressRecord: row.egressRecord,
   }
 }
 

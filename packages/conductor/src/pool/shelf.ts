@@ -91,7 +91,7 @@ export const isBundle = (runnable: Runnable): runnable is BundleRunnable => runn
 
 /** Names everything a started sandbox depends on. A digest, because the environment holds secrets. */
 export function fingerprintOf(runnable: Runnable): string {
-  const { release, runs, env, egress, limits } = runnable
-  const parts = [release.id, release.digest, runs, Object.entries(env).sort(), egress, limits]
+  const { release, runs, env, egress, egressRecord, limits } = runnable
+  const parts = [release.id, release.digest, runs, Object.entries(env).sort(), egress, egressRecord, limits]
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }

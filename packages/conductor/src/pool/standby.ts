@@ -67,7 +67,7 @@ export class Standby {
   }
 
   async #start(driver: SandboxDriver, runnable: BundleRunnable): Promise<Upstream> {
-    const { runs, env, egress, limits } = runnable
+    const { runs, env, egress, egressRecord, limits } = runnable
     let upstream: Upstream
     try {
       upstream = await driver.start({
@@ -77,6 +77,7 @@ export class Standby {
         args: runs.args,
         env,
         egress,
+        egressRecord: egressRecord ?? false,
         limits,
       })
     } catch (cause) {

@@ -225,7 +225,7 @@ export function openTape({ fd, header, world, flusher, onClosed }: TapeOptions):
 function encodeEvent(event: TapeEvent): Uint8Array {
   const bytes = utf8.encode(JSON.stringify(event))
   if (bytes.length <= jsonBytesMax) return bytes
-  // A character takes at most six bytes as escaped JSON, and no event has more than three texts.
+  // A character takes at most six bytes as escaped JSON, and no event has more than three texts, but for an exchange, which keeps bounds of its own.
   const charsMax = Math.floor(jsonBytesMax / 24)
   const cut = (_key: string, value: unknown) => (typeof value === 'string' ? value.slice(0, charsMax) : value)
   return utf8.encode(JSON.stringify(event, cut))

@@ -17,10 +17,10 @@ async function withoutPrograms<T>(use: () => Promise<T>): Promise<T> {
 describe('choosing a sandbox driver', () => {
   it('never falls back to no isolation by itself, and says how to mend what is missing', () =>
     withoutPrograms(async () => {
-      for (const driver of ['auto', 'bubblewrap'] as const) {
+      for (const driver of ['auto', 'bubblewrap', 'gvisor'] as const) {
         await assert.rejects(chooseDriver({ driver }, quietWorld()), {
           code: 'sandbox_unavailable',
-          message: /install bubblewrap|MAESTRO_DRIVER=process/,
+          message: /install (bubblewrap|runsc)|MAESTRO_DRIVER=process/,
         })
       }
     }))
@@ -38,9 +38,10 @@ describe('choosing a sandbox driver', () => {
         checks.map(({ name, usable }) => [name, usable]),
         [
           ['bubblewrap', false],
+          ['gvisor', false],
           ['process', true],
         ],
       )
-      assert.match(checks[1]?.weaknesses[0] ?? '', /isolates nothing/)
+      assert.match(checks[2]?.weaknesses[0] ?? '', /isolates nothing/)
     }))
 })

@@ -2,12 +2,15 @@ import { ConductorError } from '@maestro/contract'
 import type { Config } from '../config.ts'
 import type { World } from '../world.ts'
 import { BubblewrapDriver } from './bubblewrap/bubblewrap.ts'
+import type { EgressRules } from './egress/egress-rules.ts'
+import { GvisorDriver } from './gvisor/gvisor.ts'
 import { ProcessDriver } from './process/process.ts'
 import type { DriverCheck, DriverName, SandboxDriver } from './sandbox.ts'
 
 /** Every driver, in the order `maestro doctor` lists them. */
-const makers: Partial<Record<DriverName, (world: World) => SandboxDriver>> = {
-  bubblewrap: world => new BubblewrapDriver(world),
+const makers: Partial<Record<DriverName, (world: World, egress: EgressRules) => SandboxDriver>> = {
+  bubblewrap: (world, egress) => new BubblewrapDriver(world, { egress }),
+  gvisor: (world, egress) => new GvisorDriver(world, { egress }),
   process: world => new ProcessDriver(world),
 }
 
@@ -15,9 +18,13 @@ const makers: Partial<Record<DriverName, (world: World) => SandboxDriver>> = {
  * The driver that the configuration asks for, checked. `auto` means bubblewrap: what isolates nothing must be asked for by name.
  * Throws `sandbox_unavailable` with what is missing and the command that mends it.
  */
-export async function chooseDriver(config: Pick<Config, 'driver'>, world: World): Promise<SandboxDriver> {
+export async function chooseDriver(
+  config: Pick<Config, 'driver'>,
+  world: World,
+  egress: EgressRules = {},
+): Promise<SandboxDriver> {
   const name = config.driver === 'auto' ? 'bubblewrap' : config.driver
-  const driver = makers[name]!(world)
+  const driver = makers[name]!(world, egress)
   const { usable, detail, weaknesses } = await driver.check()
   if (!usable) {
     await driver.close()
@@ -31,7 +38,7 @@ export async function chooseDriver(config: Pick<Config, 'driver'>, world: World)
 export async function checkDrivers(world: World): Promise<(DriverCheck & { name: DriverName })[]> {
   return Promise.all(
     Object.values(makers).map(async make => {
-      const driver = make(world)
+      const driver = make(world, {})
       try {
         return { name: driver.name, ...(await driver.check()) }
       } finally {

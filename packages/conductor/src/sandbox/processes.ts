@@ -34,7 +34,12 @@ export function descendantsOf(pid: number): number[] {
 }
 
 /** Every running process whose environment holds the text. Only processes of our own user can be read. */
-export function processesWithEnvironment(text: string): number[] {
+export const processesWithEnvironment = (text: string): number[] => processesWith('environ', text)
+
+/** Every running process whose command line holds the text. */
+export const processesWithCommand = (text: string): number[] => processesWith('cmdline', text)
+
+function processesWith(file: 'environ' | 'cmdline', text: string): number[] {
   let names: string[]
   try {
     names = readdirSync('/proc')
@@ -44,12 +49,12 @@ export function processesWithEnvironment(text: string): number[] {
   return names
     .filter(isNumber)
     .map(Number)
-    .filter(pid => pid !== process.pid && environmentHolds(pid, text))
+    .filter(pid => pid !== process.pid && holds(pid, file, text))
 }
 
-function environmentHolds(pid: number, text: string): boolean {
+function holds(pid: number, file: string, text: string): boolean {
   try {
-    return readFileSync(`/proc/${pid}/environ`, 'latin1').includes(text) && startTimeOf(pid) !== null
+    return readFileSync(`/proc/${pid}/${file}`, 'latin1').includes(text) && startTimeOf(pid) !== null
   } catch {
     return false
   }

@@ -1,5 +1,6 @@
 /** The port every sandbox driver stands behind. One contract test (`sandbox.contract.ts`) holds them all to it. */
 import type { ErrorCode, SandboxId } from '@maestro/contract'
+import type { Python } from '../find-python.ts'
 import type { Upstream } from '../session/stages.ts'
 
 export interface SandboxLimits {
@@ -18,11 +19,15 @@ export interface SandboxSpec {
   /** Folder on the host that holds the release, mounted read-only. */
   bundle: string
   program: Program
+  /** The Python that runs the program, where it is written in it; drivers find it themselves. */
+  python?: Python
   args: readonly string[]
   /** The whole environment the server sees beside what the driver itself needs. */
   env: Readonly<Record<string, string>>
   /** Hosts it may reach (`name`, `*.name`, either with `:port`); empty means no network at all. */
   egress: readonly string[]
+  /** Whether the HTTP exchanges of its connections go on the tape. */
+  egressRecord?: boolean
   limits: SandboxLimits
 }
 

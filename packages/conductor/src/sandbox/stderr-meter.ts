@@ -1,5 +1,6 @@
 import type { World } from '../world.ts'
 import { LineSplitter } from './line-splitter.ts'
+import { maskValues } from './mask-values.ts'
 
 /** What is kept for the message a person sees when the server dies, bytes. */
 const tailBytesMax = 4096
@@ -9,8 +10,6 @@ const eventBytesPerSecondMax = 64 * 1024
 const readBytesPerSecondMax = 4 * 1024 * 1024
 const windowMs = 1000
 const lineBytesMax = 8 * 1024
-/** Shorter values hit ordinary words; secrets are longer. */
-const maskedLengthMin = 8
 
 /**
  * Standard error of a server as events by line, bounded in rate. Values of the environment are masked, because servers like to print
@@ -19,7 +18,7 @@ const maskedLengthMin = 8
 export class StderrMeter {
   readonly #world: World
   readonly #onText: (text: string) => void
-  readonly #masks: readonly [value: string, mask: string][]
+  readonly #mask: (text: string) => string
   readonly #throttle: { pause(): void; resume(): void }
   #splitter = this.#newSplitter()
   #tail: Buffer = Buffer.alloc(0)
@@ -37,10 +36,7 @@ export class StderrMeter {
     this.#world = world
     this.#onText = onText
     this.#throttle = throttle
-    this.#masks = Object.entries(env)
-      .filter(([, value]) => value.length >= maskedLengthMin)
-      .sort((a, b) => b[1].length - a[1].length)
-      .map(([name, value]) => [value, `[${name}]`])
+    this.#mask = maskValues(env)
   }
 
   push(chunk: Buffer): void {
@@ -97,11 +93,5 @@ export class StderrMeter {
 
   #newSplitter(): LineSplitter {
     return new LineSplitter(lineBytesMax, line => this.#onText(this.#mask(line.toString('utf8'))))
-  }
-
-  #mask(text: string): string {
-    let masked = text
-    for (const [value, mask] of this.#masks) masked = masked.replaceAll(value, mask)
-    return masked
   }
 }

@@ -137,7 +137,9 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
   })
   const { upstream } = hibernation
   upstream.onEvent(event => {
-    if (ending === null) tape.event(event)
+    // Connections to the network end with the sandbox, after the session began to end and before the tape is sealed.
+    if (ending === null || event.name.startsWith('egress')) tape.event(event)
+    if (event.name === 'egress.exchange') spend(JSON.stringify(event).length)
     if (event.name === 'server.exited') exitTaped = true
   })
   upstream.onFrame(outward)
@@ -242,7 +244,11 @@ export async function openSession(stages: Stages, opening: Opening): Promise<Ses
 
   function record(direction: 'inward' | 'outward', bytes: Uint8Array): void {
     tape.frame(direction, bytes)
-    tapeBytesLeft -= bytes.length
+    spend(bytes.length)
+  }
+
+  function spend(bytes: number): void {
+    tapeBytesLeft -= bytes
     if (tapeBytesLeft < 0) {
       void close('session_overloaded', overloaded(`More was said than one recording may hold, ${config.recordingMiBMax} MiB.`))
     }

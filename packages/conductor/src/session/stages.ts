@@ -42,6 +42,8 @@ export interface Runnable {
   /** Secrets already put in. */
   env: Record<string, string>
   egress: string[]
+  /** Whether the HTTP exchanges of its connections go on the tape. */
+  egressRecord?: boolean
   limits: SandboxLimits
 }
 

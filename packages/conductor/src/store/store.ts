@@ -36,6 +36,7 @@ export interface DeploymentRow {
   args: string[]
   egress: string[]
   limits: Limits
+  egressRecord: boolean
   createdAt: number
   updatedAt: number
 }

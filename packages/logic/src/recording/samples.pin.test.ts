@@ -77,6 +77,44 @@ function sealedTape(): TapeRecord[] {
   return records
 }
 
+/** Connections to the network and what went over them, as a later writer of this version tells of them. */
+function egressTape(): TapeRecord[] {
+  const records: TapeRecord[] = []
+  const at = () => ({
+    ordinal: records.length,
+    wallUs: 1_764_000_000_000_000 + records.length * 1000,
+    monotonicUs: records.length * 1000,
+  })
+  const event = (made: Extract<TapeRecord, { kind: 'event' }>['event']) => records.push({ kind: 'event', ...at(), event: made })
+  const frame = (direction: 'inward' | 'outward', text: string) =>
+    records.push({ kind: 'frame', ...at(), direction, bytes: utf8.encode(text) })
+  const [host, port] = ['api.example.com', 443]
+
+  event({ name: 'lease.granted', warm: false, waitMs: 0, startMs: 61.5 })
+  frame('inward', '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"fetch","arguments":{}}}')
+  event({ name: 'egress', host: 'evil.example', port: 443, outcome: 'denied: not on the allow-list' })
+  event({ name: 'egress', host, port, outcome: 'connected', connection: 1 })
+  event({
+    name: 'egress.exchange',
+    connection: 1,
+    method: 'POST',
+    url: 'https://api.example.com/v1/things?token=[masked]',
+    status: 200,
+    ms: 12,
+    requestHeaders: [
+      ['Host', 'api.example.com'],
+      ['Authorization', '[masked]'],
+    ],
+    responseHeaders: [['content-type', 'application/octet-stream']],
+    requestBody: { bytes: 13, digest: `sha256:${'1a'.repeat(32)}`, text: '{"name":"Zoë"}', cut: false },
+    responseBody: { bytes: 100_000, digest: `sha256:${'2b'.repeat(32)}`, text: null, cut: false },
+  })
+  event({ name: 'egress.closed', connection: 1, host, port, upBytes: 900, downBytes: 101_000, ms: 40, reason: 'closed inside' })
+  frame('outward', '{"jsonrpc":"2.0","id":1,"result":{"content":[]}}')
+  records.push({ kind: 'end', ...at(), reason: 'client', frames: 2 })
+  return records
+}
+
 const sealed = encodeRecording(header, sealedTape())
 const samples = {
   'v1-sealed': sealed,
@@ -84,6 +122,7 @@ const samples = {
   'v1-cut-off': sealed.subarray(0, readEnd(9) - 40),
   // One bit of the progress frame’s payload.
   'v1-damaged': flip(sealed, readEnd(6) - 10),
+  'v1-egress': encodeRecording({ ...header, egress: ['api.example.com'] }, egressTape()),
 }
 
 for (const [name, bytes] of Object.entries(samples)) {
@@ -114,6 +153,12 @@ test('the cut-off sample is read up to its last whole record', () => {
   assert.equal(recording.damage, null)
   assert.equal(recording.records.length, 9)
   assert.equal(recording.tornBytes, samples['v1-cut-off'].length - readEnd(8))
+})
+
+test('the egress sample reads as it was written', () => {
+  const recording = readRecording(Uint8Array.from(readFileSync(sampleOf('v1-egress'))))
+  assert.equal(recording.complete, true)
+  assert.deepEqual(recording.records, egressTape())
 })
 
 test('the damaged sample names the damaged record', () => {

@@ -21,6 +21,14 @@ const idOf =
   value =>
     typeof value === 'string' && parseId(prefix, value) !== null
 
+/** A member that may be left out. */
+const optional =
+  (check: Check): Check =>
+  value =>
+    value === undefined || check(value)
+const pair: Check = value => Array.isArray(value) && value.length === 2 && value.every(text)
+const body: Check = value => firstWrong(value, { bytes: count, digest: text, text: orNull(text), cut: flag }) === null
+
 const headerShape: Shape = {
   session: idOf('ses'),
   tenant: idOf('ten'),
@@ -51,7 +59,19 @@ const eventShapes: Readonly<Record<TapeEvent['name'], Shape>> = {
   'client.received': { frame: count },
   'client.gone': { request: text },
   'policy.denied': { code: text, method: text, tool: orNull(text) },
-  egress: { host: text, port: count, outcome: text },
+  egress: { host: text, port: count, outcome: text, connection: optional(count) },
+  'egress.closed': { connection: count, host: text, port: count, upBytes: count, downBytes: count, ms: count, reason: text },
+  'egress.exchange': {
+    connection: count,
+    method: text,
+    url: text,
+    status: count,
+    ms: count,
+    requestHeaders: listOf(pair),
+    responseHeaders: listOf(pair),
+    requestBody: body,
+    responseBody: body,
+  },
 }
 
 /** The header, or the name of the first member that is not as it must be. */
@@ -75,7 +95,7 @@ export function endOf(value: unknown): { reason: string; frames: number } | null
 function firstWrong(value: unknown, shape: Shape): string | null {
   if (!isObject(value)) return 'itself'
   for (const [name, check] of Object.entries(shape)) {
-    if (!Object.hasOwn(value, name) || !check(value[name])) return name
+    if (!check(Object.hasOwn(value, name) ? value[name] : undefined)) return name
   }
   return null
 }

@@ -1,32 +1,36 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Duplex, Readable, Writable } from 'node:stream'
-import { setTimeout } from 'node:timers/promises'
+import type { Duplex } from 'node:stream'
 import { promisify } from 'node:util'
 import { ConductorError } from '@maestro/contract'
-import { findPython, type Python } from '../../find-python.ts'
+import type { Python } from '../../find-python.ts'
 import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
-import { type CgroupBase, cleanCgroups, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
+import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
+import { limitsWithBridge } from '../egress/bridged-command.ts'
 import type { EgressProxy } from '../egress/egress-proxy.ts'
-import { bridgeEnvironment, bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
-import { cleanRunFolders, makeRunFolder } from '../owner.ts'
-import { childrenOf, signalTo, startTimeOf } from '../processes.ts'
+import { bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
+import type { EgressRules } from '../egress/egress-rules.ts'
+import { writeEtc } from '../etc.ts'
+import { insideUid } from '../inside.ts'
+import { removeLeftovers } from '../leftovers.ts'
+import { makeReadable } from '../make-readable.ts'
+import { lastWords, NamespacedTree, pipeOf, readInitPid } from '../namespaced-tree.ts'
+import { makeRunFolder } from '../owner.ts'
 import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
 import { type ResourceLimits, shimmed } from '../shim.ts'
-import { type ProcessTree, StdioUpstream, type TreeEnd } from '../stdio-upstream.ts'
-import { bubblewrapOptions, descriptor, type HostFacts, insideCommand, insideUid } from './arguments.ts'
-import { writeEtc } from './etc.ts'
-import { makeReadable } from './readable.ts'
+import { type ProcessTree, StdioUpstream } from '../stdio-upstream.ts'
+import { makeUidSource } from '../uids.ts'
+import { withPython } from '../with-python.ts'
+import { bubblewrapOptions, commandAsNobody, descriptor } from './arguments.ts'
 import { assembleFilter, encodeFilter } from './seccomp/assemble.ts'
 import { sandboxPolicy } from './seccomp/policy.ts'
 import { architectureOf } from './seccomp/syscalls.ts'
-import { makeUidSource } from './uids.ts'
 
 export interface BubblewrapOptions {
-  /** Private addresses the egress proxy may reach all the same. For tests against services on this machine; never for people. */
-  allowPrivate?: readonly string[]
+  /** What the operator says of the network, for every sandbox alike. */
+  egress?: EgressRules
   /** Where control groups can be made; found by looking where it is left out, null to do without. */
   cgroups?: CgroupBase | null
   /** Runs Python servers; found by looking where it is left out. */
@@ -36,9 +40,7 @@ export interface BubblewrapOptions {
 const openFilesMax = 4096
 /** bubblewrap's own two processes count against the limit too. */
 const ownProcesses = 2
-const startMsMax = 10_000
-const killedMsMax = 3000
-const pollMs = 5
+const checkMsMax = 10_000
 
 const install = 'install bubblewrap (Debian and Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap)'
 
@@ -49,11 +51,11 @@ const install = 'install bubblewrap (Debian and Ubuntu: apt-get install bubblewr
 export class BubblewrapDriver implements SandboxDriver {
   readonly name = 'bubblewrap'
   readonly #world: World
-  readonly #allowPrivate: readonly string[]
+  readonly #egress: EgressRules
   readonly #cgroups: CgroupBase | null
   readonly #python: Python | undefined
   readonly #folder: string
-  readonly #host: HostFacts
+  readonly #etc: string
   readonly #nextUid: (() => number) | null
   readonly #running = new Set<Sandbox>()
   readonly #readable = new Map<string, Promise<void>>()
@@ -62,14 +64,13 @@ export class BubblewrapDriver implements SandboxDriver {
 
   constructor(world: World, options: BubblewrapOptions = {}) {
     this.#world = world
-    this.#allowPrivate = options.allowPrivate ?? []
+    this.#egress = options.egress ?? {}
     this.#cgroups = options.cgroups === undefined ? findCgroups() : options.cgroups
     this.#python = options.python
-    const leftovers = [...(this.#cgroups ? cleanCgroups(this.#cgroups) : []), ...cleanRunFolders()]
-    if (leftovers.length > 0) world.log.warn('sandbox.leftovers_removed', { count: leftovers.length })
+    removeLeftovers(this.#cgroups, world)
     this.#folder = makeRunFolder()
     this.#nextUid = process.getuid?.() === 0 ? makeUidSource() : null
-    this.#host = { node: process.execPath, etc: writeEtc(this.#folder), asRoot: this.#nextUid !== null }
+    this.#etc = writeEtc(this.#folder)
   }
 
   /** Processes of ours that were found alive after their sandbox had ended. */
@@ -84,7 +85,7 @@ export class BubblewrapDriver implements SandboxDriver {
     if (!architectureOf(process.arch)) return unusable(`no system call filter for ${process.arch}; set MAESTRO_DRIVER=process`)
     let version: string
     try {
-      version = (await promisify(execFile)('bwrap', ['--version'], { timeout: startMsMax })).stdout.trim()
+      version = (await promisify(execFile)('bwrap', ['--version'], { timeout: checkMsMax })).stdout.trim()
     } catch {
       return unusable(`bwrap was not found: ${install}`)
     }
@@ -101,10 +102,10 @@ export class BubblewrapDriver implements SandboxDriver {
     }
   }
 
-  async start(spec: SandboxSpec): Promise<Sandbox> {
+  async start(asked: SandboxSpec): Promise<Sandbox> {
+    const spec = await withPython(asked, this.#python)
     const filter = this.#filterFile(spec.egress.length > 0)
-    const host = spec.program.runtime === 'python' ? { ...this.#host, python: await (this.#python ?? findPython()) } : this.#host
-    if (this.#host.asRoot) await this.#ensureReadable(spec)
+    if (this.#nextUid !== null) await this.#ensureReadable(spec)
     const cgroup = this.#makeCgroup(spec)
     let egress: EgressProxy | null = null
     try {
@@ -113,15 +114,24 @@ export class BubblewrapDriver implements SandboxDriver {
         egress = await openEgressProxy({
           path: join(this.#folder, `${spec.id}.sock`),
           allow: spec.egress,
-          allowPrivate: this.#allowPrivate,
+          record: spec.egressRecord ?? false,
+          env: spec.env,
+          rules: this.#egress,
           world: this.#world,
           report: event => report(event),
         })
       }
-      const enriched = egress ? { ...spec, env: { ...bridgeEnvironment, ...spec.env } } : spec
-      const mounts = egress ? { socket: egress.path, bridge: bridgePath } : null
-      const options = bubblewrapOptions(enriched, host, mounts)
-      const tree = await this.#spawn(options, insideCommand(spec, host, egress !== null), filter, spec, cgroup, egress)
+      const enriched = egress ? { ...spec, env: { ...egress.environment, ...spec.env } } : spec
+      const asRoot = this.#nextUid !== null
+      const places = {
+        node: process.execPath,
+        etc: this.#etc,
+        bundle: spec.bundle,
+        python: spec.python,
+        egress: egress && { socket: egress.path, bridge: bridgePath, ca: egress.caPath },
+      }
+      const options = bubblewrapOptions(enriched, places, asRoot)
+      const tree = await this.#spawn(options, commandAsNobody(spec, egress !== null, asRoot), filter, spec, cgroup, egress)
       const sandbox = new StdioUpstream(this.name, spec, tree, this.#world)
       report = event => sandbox.report(event)
       this.#running.add(sandbox)
@@ -144,7 +154,7 @@ export class BubblewrapDriver implements SandboxDriver {
   async #probe(): Promise<void> {
     const spec: SandboxSpec = {
       id: 'sbx_000000000000000check' as SandboxSpec['id'],
-      bundle: this.#host.etc,
+      bundle: this.#etc,
       program: { runtime: 'node', entry: 'probe.cjs' },
       args: [],
       env: {},
@@ -157,7 +167,7 @@ export class BubblewrapDriver implements SandboxDriver {
         lineBytesMax: 1024 * 1024,
       },
     }
-    writeFileSync(join(this.#host.etc, 'probe.cjs'), 'process.exit(0)\n')
+    writeFileSync(join(this.#etc, 'probe.cjs'), 'process.exit(0)\n')
     const sandbox = await this.start(spec)
     const exit = await sandbox.exited
     if (exit.code !== 0) throw new Error(exit.stderrTail || `the probe ended with ${exit.code ?? exit.signal}`)
@@ -210,7 +220,7 @@ export class BubblewrapDriver implements SandboxDriver {
     let child: ChildProcess
     try {
       child = spawn(program!, args, {
-        stdio: ['pipe', 'pipe', 'pipe', filterDescriptor, 'pipe', 'pipe', ...(this.#host.asRoot ? ['pipe' as const] : [])],
+        stdio: ['pipe', 'pipe', 'pipe', filterDescriptor, 'pipe', 'pipe', ...(this.#nextUid !== null ? ['pipe' as const] : [])],
         // Nothing of ours: neither shell nor bubblewrap may be led by variables of a deployment, nor the server see any of Conductor's.
         env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
         cwd: '/',
@@ -219,23 +229,23 @@ export class BubblewrapDriver implements SandboxDriver {
     } finally {
       closeSync(filterDescriptor)
     }
-    const tree = new BubblewrapTree(child, cgroup, egress, this.#world, left => {
+    const tree = new NamespacedTree(child, cgroup, egress, this.#world, left => {
       this.#orphans += left
     })
     try {
       const optionsPipe = pipeOf(child, descriptor.options)
       optionsPipe.on('error', () => {})
       optionsPipe.end(options.map(option => `${option}\0`).join(''))
-      tree.init = await readInfo(child, this.#world)
+      tree.init = await readInitPid(child, descriptor.info, this.#world)
       if (this.#nextUid) this.#mapIdentity(tree.init, pipeOf(child, descriptor.userNamespace), this.#nextUid())
       return tree
     } catch (cause) {
       tree.kill()
-      const said = await textOf(child.stderr!)
+      const said = await lastWords(child)
       await tree.gone
       throw new ConductorError(
         'sandbox_start_failed',
-        `bubblewrap: ${said.trim() || (cause as Error).message}`,
+        `bubblewrap: ${said || (cause as Error).message}`,
         { sandbox: spec.id },
         cause,
       )
@@ -252,13 +262,15 @@ export class BubblewrapDriver implements SandboxDriver {
   }
 
   #insideLimits(spec: SandboxSpec): ResourceLimits {
-    return { openFilesMax, memoryBytesMax: spec.limits.memoryBytesMax, processesMax: spec.limits.pidsMax + ownProcesses }
+    const { memoryBytesMax, pidsMax } = limitsWithBridge(spec)
+    return { openFilesMax, memoryBytesMax, processesMax: pidsMax + ownProcesses }
   }
 
   #makeCgroup(spec: SandboxSpec): Cgroup | null {
     if (!this.#cgroups) return null
+    const limits = limitsWithBridge(spec)
     try {
-      return makeCgroup(this.#cgroups, spec.id, { ...spec.limits, pidsMax: spec.limits.pidsMax + ownProcesses })
+      return makeCgroup(this.#cgroups, spec.id, { ...limits, pidsMax: limits.pidsMax + ownProcesses })
     } catch (cause) {
       throw new ConductorError(
         'sandbox_start_failed',
@@ -293,112 +305,6 @@ export class BubblewrapDriver implements SandboxDriver {
     }
     return done
   }
-}
-
-/** bubblewrap outside, the first process of the pid namespace inside, and what they hold. */
-class BubblewrapTree implements ProcessTree {
-  readonly stdin: Writable
-  readonly stdout: Readable
-  readonly stderr: Readable
-  readonly gone: Promise<TreeEnd>
-  /** First process of the pid namespace: when it goes, the kernel ends everything in there. 0 until known. */
-  init = 0
-  readonly #child: ChildProcess
-  readonly #world: World
-  #over = false
-
-  constructor(
-    child: ChildProcess,
-    cgroup: Cgroup | null,
-    egress: EgressProxy | null,
-    world: World,
-    onOrphans: (count: number) => void,
-  ) {
-    this.#child = child
-    this.#world = world
-    this.stdin = child.stdin!
-    this.stdout = child.stdout!
-    this.stderr = child.stderr!
-    const exited = new Promise<{ code: number | null; signal: string | null }>(resolve => {
-      child.once('exit', (code, signal) => resolve({ code, signal }))
-      child.once('error', () => resolve({ code: null, signal: null }))
-    })
-    this.gone = exited.then(async end => {
-      const left = await this.#awaitEmpty(cgroup)
-      this.#over = true
-      if (left > 0) onOrphans(left)
-      const limitReached = cgroup?.limitReached() ?? false
-      cgroup?.remove()
-      await egress?.close()
-      return { ...end, limitReached }
-    })
-  }
-
-  interrupt(): void {
-    if (this.#over) return
-    for (const pid of this.init ? childrenOf(this.init) : []) signalTo(pid, 'SIGTERM')
-  }
-
-  kill(): void {
-    if (this.#over) return
-    // The first process of the namespace goes first: bubblewrap then reports when the kernel has ended all of it.
-    if (this.init && signalTo(this.init, 'SIGKILL')) this.#world.after(killedMsMax, () => this.#killOuter())
-    else this.#killOuter()
-  }
-
-  #killOuter(): void {
-    if (!this.#over && this.#child.pid) signalTo(-this.#child.pid, 'SIGKILL')
-  }
-
-  /** Waits until the kernel has taken everything away. Returns how many processes would not go. */
-  async #awaitEmpty(cgroup: Cgroup | null): Promise<number> {
-    const deadline = this.#world.monotonicMs() + killedMsMax
-    for (;;) {
-      const left = cgroup ? cgroup.pids().length : this.init && startTimeOf(this.init) !== null ? 1 : 0
-      if (left === 0 || this.#world.monotonicMs() > deadline) return left
-      cgroup?.kill()
-      if (!cgroup) signalTo(this.init, 'SIGKILL')
-      // Not World.sleep, which lets the process end meanwhile: what we made must be gone before we are.
-      await setTimeout(pollMs)
-    }
-  }
-}
-
-/** One of the pipes beyond the standard three, which the types of Node do not count so far. */
-const pipeOf = (child: ChildProcess, number: number): Duplex => (child.stdio as readonly unknown[])[number] as Duplex
-
-/** The pid of the first process inside, from the JSON that bubblewrap writes once the namespaces exist. */
-function readInfo(child: ChildProcess, world: World): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const stream = pipeOf(child, descriptor.info)
-    let text = ''
-    const cancel = world.after(startMsMax, () => reject(new Error('no answer in time')))
-    const fail = (cause: Error) => {
-      cancel()
-      reject(cause)
-    }
-    child.once('error', fail)
-    stream.on('error', fail)
-    stream.on('data', (chunk: Buffer) => {
-      text += chunk.toString('latin1')
-      if (!text.includes('}')) return
-      cancel()
-      const pid = Number(/"child-pid":\s*(\d+)/.exec(text)?.[1])
-      if (pid > 0) resolve(pid)
-      else reject(new Error('no child pid'))
-    })
-    stream.on('end', () => fail(new Error('ended before the namespaces existed')))
-  })
-}
-
-async function textOf(stream: Readable): Promise<string> {
-  let text = ''
-  try {
-    for await (const chunk of stream) text += (chunk as Buffer).toString('utf8')
-  } catch {
-    // What was said before the stream broke is all there is.
-  }
-  return text.slice(-4096)
 }
 
 /** The command that most likely makes it work. */

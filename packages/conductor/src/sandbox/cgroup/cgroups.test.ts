@@ -82,7 +82,7 @@ describe('control groups', () => {
     const reused = `maestro-${pidNamespace()}-${process.pid}-1-sbx_1`
     for (const name of [dead, reused, `${ownerName}-sbx_1`, 'maestro-1-4194304-1-sbx_1', 'system.slice'])
       mkdirSync(join(root, name))
-    assert.deepEqual(new Set(cleanCgroups(base)), new Set([join(root, dead), join(root, reused)]))
+    assert.deepEqual(new Set(cleanCgroups(base, () => {})), new Set([join(root, dead), join(root, reused)]))
     assert.deepEqual(
       [dead, reused, `${ownerName}-sbx_1`, 'maestro-1-4194304-1-sbx_1', 'system.slice'].map(name => existsSync(join(root, name))),
       [false, false, true, true, true],

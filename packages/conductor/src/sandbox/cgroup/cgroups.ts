@@ -103,22 +103,31 @@ export function makeCgroup(base: CgroupBase, name: string, limits: SandboxLimits
   return group
 }
 
-/** Ends what runs in the groups of dead Conductors and removes them. Returns their paths. */
-export function cleanCgroups(base: CgroupBase): string[] {
+/** How often, and how many times, a group of a dead Conductor is tried again whose processes are still dying. */
+const triedEveryMs = 100
+const triesMax = 100
+
+/** Ends what runs in the groups of dead Conductors and removes them, at once or as soon as they are empty. Returns their paths. */
+export function cleanCgroups(base: CgroupBase, after: (ms: number, callback: () => void) => void): string[] {
   const removed: string[] = []
   for (const folder of new Set(base.folders.values())) {
     for (const name of readdirSync(folder).filter(isLeftover)) {
       const path = join(folder, name)
-      for (const pid of readWords(join(path, 'cgroup.procs'))) signalTo(Number(pid), 'SIGKILL')
-      try {
-        rmdirSync(path)
-      } catch {
-        // Its processes are still dying: the next start finds the empty group again.
-      }
+      endGroup(path, triesMax, after)
       removed.push(path)
     }
   }
   return removed
+}
+
+function endGroup(path: string, triesLeft: number, after: (ms: number, callback: () => void) => void): void {
+  for (const pid of readWords(join(path, 'cgroup.procs'))) signalTo(Number(pid), 'SIGKILL')
+  try {
+    rmdirSync(path)
+  } catch (cause) {
+    const isGone = (cause as NodeJS.ErrnoException).code === 'ENOENT'
+    if (!isGone && triesLeft > 0) after(triedEveryMs, () => endGroup(path, triesLeft - 1, after))
+  }
 }
 
 /** Mounts of a type: folder and options. */

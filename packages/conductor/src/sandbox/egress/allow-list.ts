@@ -1,3 +1,7 @@
+import { isIP, isIPv6 } from 'node:net'
+import { domainToASCII } from 'node:url'
+import { plainAddress, plainName, type Target } from './authority.ts'
+
 /** Ports that an entry without one means. */
 const usualPorts = [80, 443]
 
@@ -8,24 +12,32 @@ interface Entry {
   ports: readonly number[]
 }
 
-/** Hosts a sandbox may reach: `name`, `*.name`, either with `:port`. */
+/** Hosts a sandbox may reach: `name`, `*.name`, an address, each also with `:port`. What is no host allows nothing. */
 export class AllowList {
   readonly #entries: Entry[]
 
   constructor(hosts: readonly string[]) {
-    this.#entries = hosts.map(host => {
-      const [, wildcard, name, port] = /^(\*\.)?(.+?)(?::(\d+))?$/.exec(host) ?? []
-      return { name: plainName(name ?? host), below: wildcard !== undefined, ports: port ? [Number(port)] : usualPorts }
-    })
+    this.#entries = hosts.flatMap(host => entryOf(host) ?? [])
   }
 
-  allows(host: string, port: number): boolean {
-    const name = plainName(host)
+  /** `target` as `parseAuthority` gives it. */
+  allows({ host, port }: Target): boolean {
+    const isName = isIP(host) === 0
     return this.#entries.some(
-      entry => entry.ports.includes(port) && (entry.below ? name.endsWith(`.${entry.name}`) : name === entry.name),
+      entry => entry.ports.includes(port) && (entry.below ? isName && host.endsWith(`.${entry.name}`) : host === entry.name),
     )
   }
 }
 
-/** Names are compared in lower case and without the root's dot. */
-const plainName = (name: string): string => name.toLowerCase().replace(/\.$/, '')
+function entryOf(text: string): Entry | null {
+  if (isIPv6(text)) return { name: plainAddress(text), below: false, ports: usualPorts }
+  const [, wildcard, host = '', digits] = /^(\*\.)?(.+?)(?::([0-9]{1,5}))?$/.exec(text) ?? []
+  // What is more than a host: the way to ASCII would leave it off without a word.
+  if (/[\s/?#@\\%]/.test(host)) return null
+  const inner = /^\[(.+)\]$/.exec(host)?.[1]
+  const name = inner === undefined ? plainName(domainToASCII(host)) : isIPv6(inner) ? plainAddress(inner) : null
+  if (name === null || (wildcard !== undefined && isIP(name) !== 0)) return null
+  // The way to ASCII makes addresses of numbers in odd clothes; a list says what it means.
+  if (isIP(name) === 4 && name !== host) return null
+  return { name, below: wildcard !== undefined, ports: digits === undefined ? usualPorts : [Number(digits)] }
+}

@@ -1,69 +1,81 @@
-import { lookup } from 'node:dns/promises'
-import { chmod } from 'node:fs/promises'
-import {
-  createServer,
-  request as httpRequest,
-  type IncomingMessage,
-  type OutgoingHttpHeaders,
-  type ServerResponse,
-} from 'node:http'
-import { isIP, connect as netConnect, type Socket } from 'node:net'
+import { chmod, rm, writeFile } from 'node:fs/promises'
+import { Agent, createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { TapeEvent } from '@maestro/contract'
 import type { World } from '../../world.ts'
-import { isPublicAddress } from './addresses.ts'
-import { AllowList } from './allow-list.ts'
+import { insideEgress } from '../inside.ts'
+import { maskValues } from '../mask-values.ts'
+import { parseAuthority, type Target } from './authority.ts'
+import { type Connection, Connections } from './connections.ts'
+import { dial } from './dial.ts'
+import { defaultEgressLimits } from './egress-limits.ts'
+import type { EgressRules } from './egress-rules.ts'
+import { ExchangeNote } from './exchange-note.ts'
+import { expectsTls, readFirstBytes } from './first-bytes.ts'
+import { forward, headerText, refuse } from './forward.ts'
+import { Gate, type Refusal } from './gate.ts'
+import { Interceptor } from './interceptor.ts'
+import { createSessionCa } from './session-ca.ts'
 
 export interface EgressOptions {
   /** Unix socket to listen on. */
   path: string
   allow: readonly string[]
-  /** Private addresses that may be reached all the same; for tests. */
-  allowPrivate: readonly string[]
+  /** Whether HTTP exchanges go on the tape, those inside TLS too. */
+  record?: boolean
+  /** Of the server: its values are masked in what is recorded. */
+  env?: Readonly<Record<string, string>>
+  rules: EgressRules
   world: World
   report(event: TapeEvent): void
-  /** Name resolution; the system's where it is left out. */
-  resolve?: (host: string) => Promise<string[]>
 }
 
 export interface EgressProxy {
   readonly path: string
+  /** What makes programs inside use the bridge, and trust the session's CA where there is one. */
+  readonly environment: Readonly<Record<string, string>>
+  /** File on our side with the certificate of the session's CA, to be put at `insideEgress.ca`. */
+  readonly caPath: string | null
   close(): Promise<void>
 }
 
-/** The preload that leads from the sandbox's loopback to the proxy's socket. */
+/** The file that leads from the sandbox's loopback to the proxy's socket. */
 export const bridgePath = fileURLToPath(new URL('./egress-bridge.cjs', import.meta.url))
-const bridgePort = 3128
-
-/** What makes Node and most HTTP libraries use the bridge. */
-export const bridgeEnvironment: Record<string, string> = {
-  HTTP_PROXY: `http://127.0.0.1:${bridgePort}`,
-  HTTPS_PROXY: `http://127.0.0.1:${bridgePort}`,
-  http_proxy: `http://127.0.0.1:${bridgePort}`,
-  https_proxy: `http://127.0.0.1:${bridgePort}`,
-  NO_PROXY: 'localhost,127.0.0.1,::1',
-  no_proxy: 'localhost,127.0.0.1,::1',
+const bridgeUrl = 'http://127.0.0.1:3128'
+const ownHosts = 'localhost,127.0.0.1,::1'
+const bridgeEnvironment = {
+  HTTP_PROXY: bridgeUrl,
+  HTTPS_PROXY: bridgeUrl,
+  http_proxy: bridgeUrl,
+  https_proxy: bridgeUrl,
+  NO_PROXY: ownHosts,
+  no_proxy: ownHosts,
   NODE_USE_ENV_PROXY: '1',
   // Networks that inspect TLS put their certificate into the system's store.
   NODE_USE_SYSTEM_CA: '1',
 }
-
-const connectMsMax = 10_000
-const connectionsMax = 128
-
-type Target = { host: string; port: number }
-type Granted = { ok: true; addresses: string[] }
-type Refused = { ok: false; status: 400 | 403 | 502; outcome: string }
+const caEnvironment = {
+  NODE_EXTRA_CA_CERTS: insideEgress.ca,
+  SSL_CERT_FILE: insideEgress.ca,
+  REQUESTS_CA_BUNDLE: insideEgress.ca,
+  CURL_CA_BUNDLE: insideEgress.ca,
+  PIP_CERT: insideEgress.ca,
+  GIT_SSL_CAINFO: insideEgress.ca,
+}
 
 /**
- * Opens the forward proxy of one sandbox: CONNECT and absolute-form requests (RFC 9110 §9.3.6, RFC 9112 §3.2.2), denied unless the host
- * is on the list. Names are resolved here, once, and the connection goes to the address that was checked, so that a name that answers
- * differently the second time gains nothing. Everything from the sandbox is untrusted.
+ * Opens the forward proxy of one sandbox: CONNECT and absolute-form requests (RFC 9110 §9.3.6, RFC 9112 §3.2.2), each judged anew.
+ * Everything from the sandbox is untrusted, and so is everything from the network.
  */
 export async function openEgressProxy(options: EgressOptions): Promise<EgressProxy> {
-  const allowList = new AllowList(options.allow)
-  const resolve = options.resolve ?? resolveBySystem
+  const { world, rules, report } = options
+  const limits = { ...defaultEgressLimits, ...rules.limits }
+  const gate = new Gate(world, options.allow, rules)
+  const connections = new Connections(world, limits, report)
+  const mask = maskValues(options.env ?? {})
+  const ca = options.record ? await createSessionCa(world) : null
   const sockets = new Set<Duplex>()
   const keep = <T extends Duplex>(socket: T): T => {
     sockets.add(socket)
@@ -72,107 +84,151 @@ export async function openEgressProxy(options: EgressOptions): Promise<EgressPro
     socket.once('close', () => sockets.delete(socket))
     return socket
   }
+  const interceptor = ca
+    ? new Interceptor({ ca, world, limits, trusted: rules.trusted ?? [], mask, report, dial: dialAgain })
+    : null
 
-  const judge = async (target: Target | null): Promise<Granted | Refused> => {
-    if (!target) return { ok: false, status: 400, outcome: 'denied: not a proxy request' }
-    if (!allowList.allows(target.host, target.port)) return { ok: false, status: 403, outcome: 'denied: not on the allow-list' }
-    let addresses: string[]
-    try {
-      addresses = isIP(target.host) ? [target.host] : await resolve(target.host)
-    } catch {
-      return { ok: false, status: 502, outcome: 'failed: name not found' }
-    }
-    // One private address among public ones is as suspicious as a private one alone.
-    if (addresses.length === 0 || !addresses.every(address => isPublicAddress(address, options.allowPrivate))) {
-      return { ok: false, status: 403, outcome: 'denied: not a public address' }
-    }
-    return { ok: true, addresses }
-  }
-  const report = (target: Target | null, outcome: string) =>
-    options.report({ name: 'egress', host: target?.host ?? '', port: target?.port ?? 0, outcome })
-
-  const server = createServer((request, response) => {
-    void forward(request, response)
-  })
-  server.maxConnections = connectionsMax
+  const server = createServer(
+    {
+      maxHeaderSize: limits.headBytesMax,
+      headersTimeout: limits.headMsMax,
+      requestTimeout: Math.max(limits.lifeMsMax, limits.headMsMax),
+      connectionsCheckingInterval: Math.min(1000, limits.headMsMax),
+    },
+    (request, response) => void pass(request, response),
+  )
+  // A few more than may lead anywhere, so that those are told why they may not.
+  server.maxConnections = limits.connectionsMax + 16
   server.on('connection', socket => keep(socket))
-  server.on('connect', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    void tunnel(request, socket, head)
+  server.on('drop', () => connections.refuse(`denied: limit of ${limits.connectionsMax} connections at once`))
+  server.on('connect', (request: IncomingMessage, socket: Socket, head: Buffer) => void tunnel(request, socket, head))
+  server.on('upgrade', (_request, socket: Duplex) => {
+    const outcome = 'denied: upgrade outside of a tunnel'
+    connections.refuse(outcome)
+    answer(socket, 501, outcome)
   })
-  server.on('upgrade', (_request, socket: Duplex) => socket.destroy())
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy()
+    const [status, outcome] = malformed[error.code ?? ''] ?? [400, 'denied: malformed request']
+    connections.refuse(outcome)
+    answer(socket, status, outcome)
+  })
 
-  async function tunnel(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+  async function tunnel(request: IncomingMessage, inner: Socket, head: Buffer): Promise<void> {
+    inner.on('error', () => inner.destroy())
     const target = parseAuthority(request.url ?? '')
-    const judgement = await judge(target)
-    if (!judgement.ok || !target) {
-      const refused = judgement as Refused
-      report(target, refused.outcome)
-      socket.end(`HTTP/1.1 ${refused.status} Refused\r\nContent-Length: 0\r\nX-Maestro-Egress: ${refused.outcome}\r\n\r\n`)
+    const reached = await reach(target)
+    if ('status' in reached) return answer(inner, reached.status, reached.outcome)
+    const { place, outer } = reached
+    if (inner.destroyed) {
+      outer.destroy()
+      return place.refused('failed: the client went away')
+    }
+    const end = (reason: string) => {
+      place.refused(reason)
+      place.ended(reason)
+      inner.destroy()
+      outer.destroy()
+    }
+    // It counts as open once something came through: the server's first bytes, or the client's, judged.
+    const open = () => place.opened(() => end('cut'))
+    outer.setTimeout(limits.idleMsMax, () => end(`limit of ${limits.idleMsMax} ms without a byte`))
+    inner.once('close', () => end('closed inside'))
+    outer.once('close', () => {
+      place.refused('failed: closed outside')
+      place.ended('closed outside')
+      inner.destroySoon()
+    })
+    inner.write('HTTP/1.1 200 Connection Established\r\n\r\n')
+    const take = (chunk: Buffer) => {
+      open()
+      place.received(chunk.length)
+    }
+    const flowIn = () => outer.on('data', take).pipe(inner)
+    // Where TLS is expected and ends with us, not a byte of the other side goes in as it is; elsewhere the server may speak first.
+    const mustWait = interceptor !== null && expectsTls(target!.port)
+    if (!mustWait) flowIn()
+    const { opening, bytes } = await readFirstBytes(world, inner, head, target!, limits)
+    if (typeof opening !== 'string') return end(opening.denied)
+    open()
+    if (interceptor && opening !== 'other') {
+      outer.off('data', take).unpipe(inner).pause()
+      inner.unshift(bytes)
+      const failure = await interceptor.takeOver(inner, outer, target!, place, opening === 'tls')
+      if (failure !== null) end(failure)
       return
     }
-    const upstream = keep(connectTo(judgement.addresses, target.port))
-    const cancel = options.world.after(connectMsMax, () => upstream.destroy(new Error('timeout')))
-    let connected = false
-    upstream.once('connect', () => {
-      connected = true
-      cancel()
-      report(target, 'connected')
-      socket.write('HTTP/1.1 200 Connection Established\r\n\r\n')
-      if (head.length > 0) upstream.write(head)
-      socket.pipe(upstream).pipe(socket)
-    })
-    upstream.once('close', () => {
-      cancel()
-      if (connected) {
-        socket.destroy()
-        return
-      }
-      report(target, 'failed: no connection')
-      socket.end('HTTP/1.1 502 Refused\r\nContent-Length: 0\r\nX-Maestro-Egress: failed: no connection\r\n\r\n')
-    })
-    socket.once('close', () => upstream.destroy())
+    if (mustWait) flowIn()
+    if (bytes.length > 0) {
+      place.sent(bytes.length)
+      outer.write(bytes)
+    }
+    inner.on('data', (chunk: Buffer) => place.sent(chunk.length))
+    inner.pipe(outer)
   }
 
-  async function forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = parseAbsolute(request.url ?? '')
-    const target = url ? { host: bareHost(url.hostname), port: Number(url.port || 80) } : null
-    const judgement = await judge(target)
-    if (!judgement.ok || !target || !url) {
-      const refused = judgement as Refused
-      report(target, refused.outcome)
-      response.writeHead(refused.status, { 'content-length': 0, 'x-maestro-egress': refused.outcome }).end()
+  async function pass(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    request.on('error', () => request.destroy())
+    const parsed = parseAbsolute(request.url ?? '')
+    const reached = await reach(parsed?.target ?? null)
+    if ('status' in reached) {
       request.resume()
-      return
+      return refuse(response, reached.status, reached.outcome)
     }
-    const upstream = httpRequest({
-      createConnection: () => keep(connectTo(judgement.addresses, target.port)),
-      method: request.method ?? 'GET',
-      path: `${url.pathname}${url.search}`,
-      headers: { ...endToEnd(request.headers), host: url.host, connection: 'close' },
+    const { place, outer } = reached
+    if (response.destroyed) {
+      outer.destroy()
+      return place.refused('failed: the client went away')
+    }
+    const { host, path } = parsed!
+    place.opened(() => {
+      outer.destroy()
+      request.socket.destroy()
     })
-    const cancel = options.world.after(connectMsMax, () => upstream.destroy(new Error('timeout')))
-    upstream.once('response', answer => {
-      response.writeHead(answer.statusCode ?? 502, answer.statusMessage, endToEnd(answer.headers))
-      answer.on('error', () => response.destroy())
-      answer.pipe(response)
+    outer.setTimeout(limits.idleMsMax, () => {
+      place.ended(`limit of ${limits.idleMsMax} ms without a byte`)
+      outer.destroy()
     })
-    upstream.once('socket', socket =>
-      socket.once('connect', () => {
-        cancel()
-        report(target, 'connected')
-      }),
-    )
-    upstream.once('error', () => {
-      cancel()
-      if (response.headersSent) {
-        response.destroy()
-        return
-      }
-      report(target, 'failed: no connection')
-      response.writeHead(502, { 'content-length': 0, 'x-maestro-egress': 'failed: no connection' }).end()
+    const agent = new Agent({ keepAlive: false })
+    agent.createConnection = () => outer
+    const note = options.record
+      ? new ExchangeNote({ world, request, url: `http://${host}${path}`, connection: place.id, mask, report })
+      : null
+    forward(request, response, {
+      agent,
+      host,
+      path,
+      connection: place,
+      headBytesMax: limits.headBytesMax,
+      note,
+      done: reason => {
+        place.ended(reason)
+        outer.destroy()
+      },
     })
-    response.once('close', () => upstream.destroy())
-    request.pipe(upstream)
+  }
+
+  /** A place, a judgement and a connection, or how to refuse; the tape knows of it then. */
+  async function reach(target: Target | null): Promise<{ place: Connection; outer: Socket } | Omit<Refusal, 'ok'>> {
+    const place = connections.begin(target)
+    if ('denied' in place) return { status: 429, outcome: place.denied }
+    const fail = (status: Refusal['status'], outcome: string) => {
+      place.refused(outcome)
+      return { status, outcome }
+    }
+    if (!target) return fail(400, 'denied: not a proxy request')
+    const judgement = await gate.judge(target)
+    if (!judgement.ok) return fail(judgement.status, judgement.outcome)
+    const outer = await dial(world, judgement.addresses, target.port)
+    if (!outer) return fail(502, 'failed: no connection')
+    return { place, outer: keep(outer) }
+  }
+
+  async function dialAgain(target: Target): Promise<Socket | string> {
+    const judgement = await gate.judge(target)
+    if (!judgement.ok) return judgement.outcome
+    const outer = await dial(world, judgement.addresses, target.port)
+    return outer ? keep(outer) : 'failed: no connection'
   }
 
   await new Promise<void>((done, fail) => {
@@ -181,55 +237,38 @@ export async function openEgressProxy(options: EgressOptions): Promise<EgressPro
   })
   // The server inside is another user; the folder keeps everybody else away from the socket.
   await chmod(options.path, 0o666)
+  const caPath = ca ? `${options.path}.ca.pem` : null
+  if (ca && caPath) await writeFile(caPath, ca.certificate, { mode: 0o644 })
   return {
     path: options.path,
-    close: () =>
-      new Promise(done => {
-        server.close(() => done())
-        for (const socket of sockets) socket.destroy()
-      }),
+    environment: ca ? { ...bridgeEnvironment, ...caEnvironment } : bridgeEnvironment,
+    caPath,
+    close: async () => {
+      const closed = new Promise<void>(done => server.close(() => done()))
+      connections.endAll('sandbox ended')
+      interceptor?.close()
+      for (const socket of sockets) socket.destroy()
+      await closed
+      if (caPath) await rm(caPath, { force: true })
+    },
   }
 }
 
-/** Connects to addresses that were checked; the name is never asked for again. */
-function connectTo(addresses: readonly string[], port: number): Socket {
-  const list = addresses.map(address => ({ address, family: isIP(address) }))
-  return netConnect({
-    host: list.length === 1 ? list[0]!.address : 'checked.invalid',
-    port,
-    autoSelectFamily: true,
-    lookup: (_name, _options, callback) => callback(null, list),
-  })
+/** What Node's parser says of a request it does not take. */
+const malformed: Readonly<Record<string, [status: number, outcome: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'denied: head of a request too large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'denied: head of a request took too long'],
 }
 
-async function resolveBySystem(host: string): Promise<string[]> {
-  return (await lookup(host, { all: true, verbatim: true })).map(found => found.address)
+function answer(socket: Duplex, status: number, outcome: string): void {
+  socket.end(
+    `HTTP/1.1 ${status} Refused\r\nContent-Length: 0\r\nConnection: close\r\nX-Maestro-Egress: ${headerText(outcome)}\r\n\r\n`,
+  )
 }
 
-/** `host:port` of CONNECT. The URL parser brings numbers in odd clothes (`0x7f.1`, `2130706433`) into their plain form. */
-function parseAuthority(authority: string): Target | null {
-  const [, port] = /:(\d{1,5})$/.exec(authority) ?? []
-  if (!port || !URL.canParse(`http://${authority}/`)) return null
-  const url = new URL(`http://${authority}/`)
-  if (url.pathname !== '/' || url.username || url.password || url.search || url.hash) return null
-  return { host: bareHost(url.hostname), port: Number(port) }
-}
-
-function parseAbsolute(text: string): URL | null {
-  if (!URL.canParse(text)) return null
-  const url = new URL(text)
-  return url.protocol === 'http:' && !url.username && !url.password ? url : null
-}
-
-/** IPv6 addresses stand in brackets in URLs only. */
-const bareHost = (hostname: string): string => hostname.replace(/^\[|\]$/g, '')
-
-const hopByHop = new Set(
-  'connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade'.split(' '),
-)
-
-/** Headers that go on to the other side (RFC 9110 §7.6.1); the body is framed anew by each side. */
-function endToEnd(headers: IncomingMessage['headers']): OutgoingHttpHeaders {
-  const named = new Set((headers.connection ?? '').split(',').map(name => name.trim().toLowerCase()))
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !hopByHop.has(name) && !named.has(name)))
+/** The path goes on as it was written: a second reading of it could differ from the first. */
+function parseAbsolute(text: string): { target: Target; host: string; path: string } | null {
+  const [, host, path] = /^http:\/\/([^/?#]+)(\/[^#]*|\?[^#]*)?$/i.exec(text) ?? []
+  const target = host === undefined ? null : parseAuthority(host, 80)
+  return target && host ? { target, host, path: path === undefined ? '/' : path.startsWith('/') ? path : `/${path}` } : null
 }

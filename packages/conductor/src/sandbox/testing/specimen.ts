@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { makeId, type TapeEvent } from '@maestro/contract'
 import type { Log } from '../../telemetry/log.ts'
 import { realWorld, type World } from '../../world.ts'
-import { processesWithEnvironment } from '../processes.ts'
+import { processesWithCommand, processesWithEnvironment } from '../processes.ts'
 import type { Exit, Sandbox, SandboxDriver, SandboxLimits, SandboxSpec } from '../sandbox.ts'
 
 const MiB = 1024 * 1024
@@ -72,9 +72,14 @@ export class Specimen {
 
   /** Processes of it that run. */
   alive(): number[] {
-    return processesWithEnvironment(this.mark)
+    return processesOf(this.mark, this.sandbox.id)
   }
 }
+
+/** Processes of the machine that belong to a sandbox: the server's have the mark, those of a kernel of its own are named by its id. */
+export const processesOf = (mark: string, id: string): number[] => [
+  ...new Set([...processesWithEnvironment(mark), ...processesWithCommand(id)]),
+]
 
 export async function startSpecimen(
   driver: SandboxDriver,

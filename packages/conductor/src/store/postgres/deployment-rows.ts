@@ -10,20 +10,22 @@ interface StoredDeployment extends StoredRelease {
   args: string[]
   egress: string[]
   limits: Limits
+  egress_record: boolean
   deployed_at: number
   updated_at: number
 }
 
 const select = `select r.tenant, r.id, r.name, r.version, r.digest, r.source, r.manifest, r.bundle, r.entry, r.runtime, r.ran_with, r.created_at,
-    d.id as deployment_id, d.name as deployment_name, d.env, d.args, d.egress, d.limits, d.created_at as deployed_at, d.updated_at
+    d.id as deployment_id, d.name as deployment_name, d.env, d.args, d.egress, d.egress_record, d.limits, d.created_at as deployed_at, d.updated_at
   from maestro.deployments d join maestro.releases r on r.tenant = d.tenant and r.id = d.release`
 
 const put = statement(
   'deployment.put',
-  `insert into maestro.deployments (tenant, id, name, release, env, args, egress, limits, created_at, updated_at)
-   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+  `insert into maestro.deployments (tenant, id, name, release, env, args, egress, egress_record, limits, created_at, updated_at)
+   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
    on conflict (tenant, name) do update set id = excluded.id, release = excluded.release, env = excluded.env,
-     args = excluded.args, egress = excluded.egress, limits = excluded.limits, created_at = excluded.created_at, updated_at = excluded.updated_at`,
+     args = excluded.args, egress = excluded.egress, egress_record = excluded.egress_record, limits = excluded.limits,
+     created_at = excluded.created_at, updated_at = excluded.updated_at`,
 )
 const find = statement('deployment.find', `${select} where d.tenant = $1 and (d.id = $2 or d.name = $2)`)
 const list = statement('deployment.list', `${select} where d.tenant = $1 order by d.name`)
@@ -34,13 +36,18 @@ export function deploymentRows(
 ): Pick<Store, 'putDeployment' | 'findDeployment' | 'listDeployments' | 'removeDeployment'> {
   return {
     putDeployment: async row => {
-      const documents = [
-        JSON.stringify(row.env),
-        JSON.stringify(row.args),
-        JSON.stringify(row.egress),
+      const documents = [JSON.stringify(row.env), JSON.stringify(row.args), JSON.stringify(row.egress)]
+      await sql.rows(put, [
+        row.tenant,
+        row.id,
+        row.name,
+        row.release.id,
+        ...documents,
+        row.egressRecord,
         JSON.stringify(row.limits),
-      ]
-      await sql.rows(put, [row.tenant, row.id, row.name, row.release.id, ...documents, row.createdAt, row.updatedAt])
+        row.createdAt,
+        row.updatedAt,
+      ])
     },
     findDeployment: async (tenant, idOrName) => {
       const [row] = await sql.rows<StoredDeployment>(find, [tenant, idOrName])
@@ -52,7 +59,7 @@ export function deploymentRows(
 }
 
 function toDeployment(row: StoredDeployment): DeploymentRow {
-  const { deployment_id, deployment_name, env, args, egress, limits, deployed_at, updated_at, ...release } = row
+  const { deployment_id, deployment_name, env, args, egress, egress_record, limits, deployed_at, updated_at, ...release } = row
   return {
     id: deployment_id as DeploymentId,
     tenant: row.tenant as TenantId,
@@ -62,6 +69,7 @@ function toDeployment(row: StoredDeployment): DeploymentRow {
     args,
     egress,
     limits,
+    egressRecord: egress_record,
     createdAt: deployed_at,
     updatedAt: updated_at,
   }

@@ -64,6 +64,7 @@ export function deployment(change: Partial<DeploymentRow> & { release: ReleaseRo
     args: ['--quiet'],
     egress: ['*.example.com:443'],
     limits: { memoryMiB: 1024, pids: 200 },
+    egressRecord: true,
     createdAt: 1_790_000_000_000,
     updatedAt: 1_790_000_000_001,
     ...change,

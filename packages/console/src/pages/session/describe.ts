@@ -82,6 +82,13 @@ function describeEvent(event: TapeEvent): Omit<Description, 'state'> {
       return { name: 'client gone', detail: `while request ${event.request} was open` }
     case 'egress':
       return { name: 'egress', detail: `${event.host}:${event.port} ${event.outcome}` }
+    case 'egress.closed':
+      return {
+        name: 'egress closed',
+        detail: `${event.host}:${event.port} ${event.reason}, ${bytes(event.upBytes)} up, ${bytes(event.downBytes)} down, ${event.ms} ms`,
+      }
+    case 'egress.exchange':
+      return { name: 'egress http', detail: `${event.method} ${event.url} ${event.status || 'no answer'}, ${event.ms} ms` }
     case 'client.received':
       return { name: 'client received', detail: `frame ${event.frame}` }
     case 'policy.denied':

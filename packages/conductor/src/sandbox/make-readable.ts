@@ -6,7 +6,7 @@ const enterableByAll = 0o005
 const executableByOwner = 0o100
 
 /**
- * Lets everybody read a bundle. A root Conductor runs servers as a uid that owns nothing, and an install under a strict umask leaves
+ * Lets everybody read a bundle. Servers run as a uid that owns nothing, and an install under a strict umask leaves
  * files only root can read; the folder above keeps other people of the machine out. Does nothing where the bundle is readable already.
  */
 export async function makeReadable(bundle: string, entry: string): Promise<void> {

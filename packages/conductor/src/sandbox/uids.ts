@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { insideUid } from './arguments.ts'
+import { insideUid } from './inside.ts'
 
 /** Far above what people, packages and container engines hand out. */
 const first = 1_300_000_000

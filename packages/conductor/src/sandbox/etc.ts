@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { insideHome, insideUid } from './arguments.ts'
+import { insideHome, insideUid } from './inside.ts'
 
 const files = {
   passwd: `sandbox:x:${insideUid}:${insideUid}::${insideHome}:/bin/sh\n`,

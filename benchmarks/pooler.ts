@@ -1,0 +1,137 @@
+/**
+ * What the warm pool promises, for each sandbox driver that runs here: how long a client waits for its session with an empty pool
+ * (cold), with a warm sandbox (warm), and under a load of sessions that come when they like (session start); what the platform adds to a
+ * call; how often a sandbox was warm; what a waiting one holds of memory.
+ */
+import { fileURLToPath } from 'node:url'
+import { startConductor } from '../tests/e2e/support/conductor.ts'
+import { temporaryFolder } from '../tests/e2e/support/temporary-folder.ts'
+import type { Benchmark } from './bench.ts'
+import type { Histogram } from './harness/histogram.ts'
+import { describeMachine } from './harness/machine.ts'
+import { applyMix, type MixExtent, type MixResult, mixShares } from './harness/mix.ts'
+import { progress } from './harness/progress.ts'
+import { figure, rounded, table, writeResults } from './harness/results.ts'
+import { measureStarts, type Starts } from './harness/starts.ts'
+import { usableDrivers } from './harness/usable-drivers.ts'
+
+const workload = fileURLToPath(new URL('./workload', import.meta.url))
+
+interface Extent {
+  cold: number
+  warm: number
+  mix: MixExtent
+}
+
+/** Sessions that are opened per second under the mix: about half of what two cores can start of each kind. */
+const sessionsPerSecond: Record<string, number> = { process: 2, bubblewrap: 2, gvisor: 0.5, microvm: 0.2, firecracker: 1 }
+
+const extentOf = (driver: string, quick: boolean): Extent => {
+  const rate = sessionsPerSecond[driver] ?? 1
+  const slow = rate < 1
+  return quick
+    ? { cold: slow ? 3 : 8, warm: slow ? 3 : 8, mix: { rate, warmUpMs: 2_000, windowMs: slow ? 6_000 : 5_000, seed: 1 } }
+    : {
+        cold: slow ? 40 : 200,
+        warm: slow ? 40 : 200,
+        mix: { rate, warmUpMs: 30_000, windowMs: slow ? 240_000 : 120_000, seed: 1 },
+      }
+}
+
+/** What one driver showed. */
+interface Measured {
+  detail: string
+  cold: Starts
+  warm: Starts
+  mix: MixResult
+}
+
+export const pooler: Benchmark = {
+  what: 'the warm pool under the published mix, for each driver that runs here',
+  async run({ quick }) {
+    const drivers = await usableDrivers(quick)
+    const machine = describeMachine()
+    const measured: Record<string, Measured> = {}
+    await using data = await temporaryFolder('bench')
+    for (const { name, detail } of drivers.usable) {
+      const { cold, warm, mix } = extentOf(name, quick)
+      const conductorWith = (warmMax: number) =>
+        startConductor({ data: data.path, env: { MAESTRO_DRIVER: name, MAESTRO_WARM: String(warmMax), MAESTRO_LOG: 'off' } })
+      const withConductor = async <T>(
+        warmMax: number,
+        use: (conductor: Awaited<ReturnType<typeof conductorWith>>) => Promise<T>,
+      ) => {
+        await using conductor = await conductorWith(warmMax)
+        await conductor.deploy(workload, { name: 'workload' })
+        return await use(conductor)
+      }
+      progress(`${name}: ${cold} cold starts`)
+      const coldStarts = await withConductor(0, conductor => measureStarts(conductor, 'workload', cold, 0))
+      progress(`${name}: ${warm} warm starts`)
+      const warmStarts = await withConductor(2, conductor => measureStarts(conductor, 'workload', warm, 2))
+      progress(`${name}: the mix, ${mix.rate} sessions/s, ${(mix.warmUpMs + mix.windowMs) / 1000} s`)
+      const mixed = await withConductor(16, conductor => applyMix(conductor, 'workload', mix))
+      measured[name] = { detail, cold: coldStarts, warm: warmStarts, mix: mixed }
+    }
+    const raw = { machine, mix: mixShares, drivers: measured, left: drivers.left }
+    await writeResults(
+      { name: 'pooler', quick, folder: 'runtime', summary: 'pooler-baseline' },
+      raw,
+      summarize(measured, drivers.left, machine),
+    )
+    return { ...Object.fromEntries(Object.entries(measured).map(([name, one]) => [name, figuresOf(one)])), machine }
+  },
+}
+
+const percentiles = (histogram: Histogram) => ({
+  p50Ms: rounded(histogram.percentileMs(0.5)),
+  p95Ms: rounded(histogram.percentileMs(0.95)),
+  p99Ms: rounded(histogram.percentileMs(0.99)),
+})
+
+const figuresOf = ({ cold, warm, mix }: Measured) => ({
+  coldStart: percentiles(cold.histogram),
+  warmStart: percentiles(warm.histogram),
+  sessionStart: percentiles(mix.sessionStart),
+  overhead: percentiles(mix.overhead),
+  warmHitRatio: rounded(mix.warmHitRatio),
+  memoryBytesPerSandbox: mix.memoryBytesPerSandbox,
+})
+
+function summarize(measured: Record<string, Measured>, left: readonly { name: string; why: string }[], machine: string): string {
+  const cells = (histogram: Histogram) => [0.5, 0.95, 0.99].map(share => figure(histogram.percentileMs(share))).join(' / ')
+  const rows = Object.entries(measured).map(([name, { cold, warm, mix }]) => [
+    name,
+    `${cells(cold.histogram)} (${cold.histogram.total})`,
+    `${cells(warm.histogram)} (${warm.histogram.total})`,
+    `${cells(mix.sessionStart)} (${mix.sessionStart.total})`,
+    `${cells(mix.overhead)} (${mix.overhead.total})`,
+    `${figure(mix.warmHitRatio * 100)} %`,
+    mix.memoryBytesPerSandbox === null ? '–' : `${figure(mix.memoryBytesPerSandbox / 2 ** 20)} MiB`,
+  ])
+  const byWeight = Object.entries(measured).flatMap(([name, { mix }]) =>
+    Object.entries(mix.overheadByWeight).map(([weight, histogram]) => [name, weight, cells(histogram), String(histogram.total)]),
+  )
+  const details = Object.entries(measured).map(([name, { detail, mix }]) => `- **${name}**: ${detail}; ${mix.rate} sessions/s`)
+  const notRun = left.map(({ name, why }) => `- **${name}** was not run: ${why}`)
+  return `# Runtime pooler
+
+${machine}.
+
+${table(['driver', 'cold start ms', 'warm start ms', 'session start under the mix ms', 'overhead per call ms', 'warm hits', 'memory of a waiting sandbox'], rows)}
+
+p50 / p95 / p99, in brackets how many. *Start*: from a client’s first byte of \`initialize\` to its whole answer, over loopback through the gateway, policy and
+recording on. *Cold*: the pool keeps nothing warm; *warm*: a sandbox waits; both one session at a time. *Under the mix*: sessions come at random (Poisson, fixed seed) to
+a pool that starts with what it keeps for a new deployment and learns; each makes ${mixShares.callsPerSession} calls of the published mix (40 % fast, ≤ 25 ms; 40 % standard, 100 ms and 64 KB; 20 % heavy,
+400 ms and 256 KB) and ends. *Overhead*: the client’s time from the first byte of a call to its whole answer, less the time the server says it took from reading the
+request to handing over its answer; so writing, piping, recording and reading the answer count as overhead. No sample is left out.
+
+Overhead by weight of the call:
+
+${table(['driver', 'weight', 'overhead ms', 'calls'], byWeight)}
+
+The server is \`benchmarks/workload\`, on the official SDK.
+
+${[...details, ...notRun].join('\n')}
+`
+}

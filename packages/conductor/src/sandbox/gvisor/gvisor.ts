@@ -1,0 +1,321 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { accessSync, chmodSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { promisify } from 'node:util'
+import { ConductorError } from '@maestro/contract'
+import type { World } from '../../world.ts'
+import type { Cgroup } from '../cgroup/cgroup.ts'
+import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
+import { limitsWithBridge } from '../egress/bridged-command.ts'
+import type { EgressProxy } from '../egress/egress-proxy.ts'
+import { bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
+import type { EgressRules } from '../egress/egress-rules.ts'
+import { writeEtc } from '../etc.ts'
+import { removeLeftovers } from '../leftovers.ts'
+import { makeReadable } from '../make-readable.ts'
+import { lastWords, NamespacedTree, pipeOf, readInitPid } from '../namespaced-tree.ts'
+import { makeRunFolder } from '../owner.ts'
+import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
+import { shimmed } from '../shim.ts'
+import { StdioUpstream } from '../stdio-upstream.ts'
+import type { HostPlaces } from '../system-tree.ts'
+import { makeUidSource } from '../uids.ts'
+import { withPython } from '../with-python.ts'
+import { descriptor, outerOptions, runscCommand } from './arguments.ts'
+import { ociConfig } from './oci.ts'
+import { findPlatform, type Platform } from './platform.ts'
+import { staged } from './staged.ts'
+
+export interface GvisorOptions {
+  /** What the operator says of the network, for every sandbox alike. */
+  egress?: EgressRules
+  /** Where control groups can be made; found by looking where it is left out, null to do without. */
+  cgroups?: CgroupBase | null
+}
+
+const openFilesMax = 65_536
+/** The kernel of gVisor, its file server and bubblewrap take memory and threads of their own, beside what the server takes. */
+const ownMemoryBytes = 96 * 1024 * 1024
+const ownTasks = 96
+/**
+ * Threads of the machine behind one process of the server, measured 9 with ptrace: what executes its code, and those of gVisor's kernel
+ * that wait for it. Processes themselves are counted by that kernel; this bounds what it takes for them.
+ */
+const tasksPerTask = 12
+const checkMsMax = 10_000
+/** A probe of a platform that hangs is given up after this. */
+const probeMsMax = 8_000
+
+const install =
+  'install runsc (Debian and Ubuntu: apt-get install runsc; elsewhere a release from gvisor.dev, put on PATH as runsc)'
+
+/**
+ * Runs each server on a kernel of its own, gVisor's, which is a program: the server's system calls end there and not in the machine's
+ * kernel. https://gvisor.dev
+ * runsc never runs in the namespaces of the machine, where it was seen to unmount /proc and cover /tmp: bubblewrap makes it a place of its
+ * own first, in which it is root of nothing but what the server may read.
+ */
+export class GvisorDriver implements SandboxDriver {
+  readonly name = 'gvisor'
+  readonly #world: World
+  readonly #egress: EgressRules
+  readonly #cgroups: CgroupBase | null
+  readonly #folder: string
+  readonly #etc: string
+  /** Where a root Conductor puts things for somebody who may not go where they are; null for an ordinary user. */
+  readonly #stage: string | null
+  readonly #nextUid: (() => number) | null
+  readonly #running = new Set<Sandbox>()
+  readonly #readable = new Map<string, Promise<void>>()
+  #orphans = 0
+
+  constructor(world: World, options: GvisorOptions = {}) {
+    this.#world = world
+    this.#egress = options.egress ?? {}
+    this.#cgroups = options.cgroups === undefined ? findCgroups() : options.cgroups
+    removeLeftovers(this.#cgroups, world)
+    this.#folder = makeRunFolder()
+    this.#etc = writeEtc(this.#folder)
+    this.#nextUid = process.getuid?.() === 0 ? makeUidSource() : null
+    this.#stage = this.#nextUid ? makeStage() : null
+  }
+
+  /** Processes of ours that were found alive after their sandbox had ended. */
+  get orphans(): number {
+    return this.#orphans
+  }
+
+  async check(): Promise<DriverCheck> {
+    const unusable = (detail: string): DriverCheck => ({ usable: false, detail, weaknesses: [] })
+    if (process.platform !== 'linux') return unusable(`gVisor needs Linux, this is ${process.platform}`)
+    const program = this.#findRunsc()
+    if (!program) return unusable(`runsc was not found: ${install}`)
+    if (!this.#findProgram('bwrap'))
+      return unusable('bwrap was not found, in which runsc is run: install bubblewrap (apt-get install bubblewrap)')
+    let version: string
+    try {
+      // Asking for the version builds no sandbox.
+      const { stdout } = await promisify(execFile)(program, ['--version'], { timeout: checkMsMax })
+      version = stdout.split('\n')[0]!.replace('version ', '').trim()
+    } catch (cause) {
+      return unusable(`runsc does not run: ${cause instanceof Error ? cause.message.trim() : cause}`)
+    }
+    let platform: Platform
+    try {
+      platform = await this.#platform(program)
+    } catch (cause) {
+      return unusable(`${version} cannot make a sandbox here: ${cause instanceof Error ? cause.message : String(cause)}`)
+    }
+    return {
+      usable: true,
+      detail: `${version}, platform ${platform}${this.#cgroups ? `, cgroup v${this.#cgroups.version}` : ''}`,
+      weaknesses: this.#weaknesses(platform),
+    }
+  }
+
+  async start(spec: SandboxSpec): Promise<Sandbox> {
+    const program = this.#findRunsc()
+    if (!program) throw new ConductorError('sandbox_unavailable', `runsc was not found: ${install}`)
+    return this.#start(await withPython(spec), program, await this.#platform(program))
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#running].map(sandbox => sandbox.close()))
+    rmSync(this.#folder, { recursive: true, force: true })
+    if (this.#stage) rmSync(this.#stage, { recursive: true, force: true })
+  }
+
+  async #start(spec: SandboxSpec, program: string, platform: Platform): Promise<Sandbox> {
+    // The server is nobody to gVisor's kernel too, which looks at the modes of files itself.
+    await this.#ensureReadable(spec)
+    const cgroup = this.#makeCgroup(spec)
+    let egress: EgressProxy | null = null
+    try {
+      let report: StdioUpstream['report'] = () => {}
+      if (spec.egress.length > 0) {
+        egress = await openEgressProxy({
+          path: join(this.#folder, `${spec.id}.sock`),
+          allow: spec.egress,
+          record: spec.egressRecord ?? false,
+          env: spec.env,
+          rules: this.#egress,
+          world: this.#world,
+          report: event => report(event),
+        })
+      }
+      const tree = await this.#spawn(spec, program, platform, cgroup, egress)
+      const sandbox = new StdioUpstream(this.name, spec, tree, this.#world)
+      report = event => sandbox.report(event)
+      this.#running.add(sandbox)
+      void sandbox.exited.then(() => this.#running.delete(sandbox))
+      return sandbox
+    } catch (cause) {
+      await egress?.close()
+      cgroup?.remove()
+      if (cause instanceof ConductorError) throw cause
+      throw new ConductorError('sandbox_start_failed', `sandbox ${spec.id} did not start`, { sandbox: spec.id }, cause)
+    }
+  }
+
+  async #spawn(
+    spec: SandboxSpec,
+    program: string,
+    platform: Platform,
+    cgroup: Cgroup | null,
+    egress: EgressProxy | null,
+  ): Promise<NamespacedTree> {
+    const enriched = egress ? { ...spec, env: { ...egress.environment, ...spec.env } } : spec
+    if (Object.values(enriched.env).some(value => value.includes('\0'))) {
+      throw new ConductorError('sandbox_start_failed', `an environment value of ${spec.id} holds a NUL character`, {
+        sandbox: spec.id,
+      })
+    }
+    const places: HostPlaces = {
+      node: process.execPath,
+      etc: this.#etc,
+      bundle: spec.bundle,
+      python: spec.python,
+      egress: egress && { socket: egress.path, bridge: bridgePath, ca: egress.caPath },
+    }
+    const command = ['bwrap', '--info-fd', `${descriptor.info}`, '--args', `${descriptor.options}`, '--']
+    const inside = runscCommand(spec.id, platform, egress !== null)
+    const outside =
+      this.#stage && this.#nextUid
+        ? staged(this.#stage, places, program, this.#nextUid())
+        : { places, program, prefix: [] as string[] }
+    const [shell, ...args] = shimmed(cgroup?.entrances ?? [], { openFilesMax }, [...outside.prefix, ...command, ...inside])
+    const child: ChildProcess = spawn(shell!, args, {
+      stdio: ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe'],
+      // Nothing of ours: neither shell nor bubblewrap may be led by variables of a deployment, nor the server see any of Conductor's.
+      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
+      cwd: '/',
+      detached: true,
+    })
+    const tree = new NamespacedTree(child, cgroup, egress, this.#world, left => {
+      this.#orphans += left
+    })
+    try {
+      const options = outerOptions(outside.places, outside.program, platform)
+      this.#feed(child, descriptor.options, options.map(option => `${option}\0`).join(''))
+      this.#feed(child, descriptor.config, JSON.stringify(ociConfig(enriched, egress !== null, cgroup !== null)))
+      tree.init = await readInitPid(child, descriptor.info, this.#world)
+      return tree
+    } catch (cause) {
+      tree.kill()
+      const said = await lastWords(child)
+      await tree.gone
+      throw new ConductorError('sandbox_start_failed', `gvisor: ${said || (cause as Error).message}`, { sandbox: spec.id }, cause)
+    }
+  }
+
+  #feed(child: ChildProcess, number: number, text: string): void {
+    const pipe = pipeOf(child, number)
+    pipe.on('error', () => {})
+    pipe.end(text)
+  }
+
+  #platform(program: string): Promise<Platform> {
+    return findPlatform(program, platform => this.#probe(program, platform))
+  }
+
+  /** Runs a sandbox that does nothing, the whole way. */
+  async #probe(program: string, platform: Platform): Promise<void> {
+    writeFileSync(join(this.#etc, 'probe.cjs'), 'process.exit(0)\n')
+    const spec: SandboxSpec = {
+      id: `sbx_000000000000${platform.padEnd(8, '0')}` as SandboxSpec['id'],
+      bundle: this.#etc,
+      program: { runtime: 'node', entry: 'probe.cjs' },
+      args: [],
+      env: {},
+      egress: [],
+      limits: {
+        memoryBytesMax: 512 * 1024 * 1024,
+        pidsMax: 64,
+        cpusMax: 1,
+        diskBytesMax: 1024 * 1024,
+        lineBytesMax: 1024 * 1024,
+      },
+    }
+    const sandbox = await this.#start(spec, program, platform)
+    const cancel = this.#world.after(probeMsMax, () => void sandbox.close())
+    const exit = await sandbox.exited
+    cancel()
+    if (exit.reason === 'closed') throw new Error(`platform ${platform} did not run a program within ${probeMsMax} ms`)
+    if (exit.code !== 0) throw new Error(exit.stderrTail || `the probe ended with ${exit.code ?? exit.signal}`)
+  }
+
+  #weaknesses(platform: Platform): string[] {
+    const weaknesses: string[] = []
+    if (platform === 'ptrace')
+      weaknesses.push('platform ptrace: system calls are slow (mend: a runsc of 2023 or newer has systrap)')
+    if (!this.#cgroups) {
+      weaknesses.push(
+        'no writable cgroup: memory is bounded per process only and 2 GiB later than asked for, CPU not at all (mend: run under `systemd-run --user --scope -p Delegate=yes`, or as root)',
+      )
+    } else {
+      const missing = (['memory', 'pids', 'cpu'] as const).filter(controller => !this.#cgroups?.folders.has(controller))
+      if (missing.length > 0) weaknesses.push(`no writable cgroup for ${missing.join(', ')}: not bounded`)
+    }
+    if (process.getuid?.() === 0 && !this.#nextUid)
+      weaknesses.push('root of a range without uid 65534: gVisor itself runs as our own uid outside')
+    return weaknesses
+  }
+
+  #makeCgroup(spec: SandboxSpec): Cgroup | null {
+    if (!this.#cgroups) return null
+    const limits = limitsWithBridge(spec)
+    try {
+      return makeCgroup(this.#cgroups, spec.id, {
+        ...limits,
+        memoryBytesMax: limits.memoryBytesMax + ownMemoryBytes,
+        pidsMax: limits.pidsMax * tasksPerTask + ownTasks,
+      })
+    } catch (cause) {
+      throw new ConductorError(
+        'sandbox_start_failed',
+        `the control group of ${spec.id} could not be made`,
+        { sandbox: spec.id },
+        cause,
+      )
+    }
+  }
+
+  #findRunsc(): string | null {
+    return this.#findProgram('runsc')
+  }
+
+  #findProgram(name: string): string | null {
+    for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+      const path = join(folder, name)
+      try {
+        accessSync(path, constants.X_OK)
+        return path
+      } catch {
+        // The next folder of PATH may have it.
+      }
+    }
+    return null
+  }
+
+  #ensureReadable(spec: SandboxSpec): Promise<void> {
+    const key = join(spec.bundle, spec.program.entry)
+    let done = this.#readable.get(key)
+    if (!done) {
+      done = makeReadable(spec.bundle, spec.program.entry).catch(cause => {
+        this.#readable.delete(key)
+        throw new ConductorError('sandbox_start_failed', `the bundle of ${spec.id} cannot be read`, { sandbox: spec.id }, cause)
+      })
+      this.#readable.set(key, done)
+    }
+    return done
+  }
+}
+
+/** A folder that everybody may enter; what is mounted in it, only the processes of one sandbox see. */
+function makeStage(): string {
+  const folder = makeRunFolder()
+  chmodSync(folder, 0o755)
+  for (const name of ['etc', 'bundle']) mkdirSync(join(folder, name), { mode: 0o755 })
+  for (const name of ['node', 'runsc', 'bridge', 'socket', 'ca']) writeFileSync(join(folder, name), '', { mode: 0o644 })
+  return folder
+}

@@ -1,0 +1,119 @@
+import type { ChildProcess } from 'node:child_process'
+import type { Duplex, Readable, Writable } from 'node:stream'
+import { setTimeout } from 'node:timers/promises'
+import type { World } from '../world.ts'
+import type { Cgroup } from './cgroup/cgroup.ts'
+import type { EgressProxy } from './egress/egress-proxy.ts'
+import { childrenOf, signalTo, startTimeOf } from './processes.ts'
+import type { ProcessTree, TreeEnd } from './stdio-upstream.ts'
+
+const startMsMax = 10_000
+const killedMsMax = 3000
+const pollMs = 5
+
+/** bubblewrap outside, the first process of the pid namespace inside, and what they hold. */
+export class NamespacedTree implements ProcessTree {
+  readonly stdin: Writable
+  readonly stdout: Readable
+  readonly stderr: Readable
+  readonly gone: Promise<TreeEnd>
+  /** First process of the pid namespace: when it goes, the kernel ends everything in there. 0 until known. */
+  init = 0
+  readonly #child: ChildProcess
+  readonly #world: World
+  #over = false
+
+  constructor(
+    child: ChildProcess,
+    cgroup: Cgroup | null,
+    egress: EgressProxy | null,
+    world: World,
+    onOrphans: (count: number) => void,
+  ) {
+    this.#child = child
+    this.#world = world
+    this.stdin = child.stdin!
+    this.stdout = child.stdout!
+    this.stderr = child.stderr!
+    const exited = new Promise<{ code: number | null; signal: string | null }>(resolve => {
+      child.once('exit', (code, signal) => resolve({ code, signal }))
+      child.once('error', () => resolve({ code: null, signal: null }))
+    })
+    this.gone = exited.then(async end => {
+      const left = await this.#awaitEmpty(cgroup)
+      this.#over = true
+      if (left > 0) onOrphans(left)
+      const limitReached = cgroup?.limitReached() ?? false
+      cgroup?.remove()
+      await egress?.close()
+      return { ...end, limitReached }
+    })
+  }
+
+  interrupt(): void {
+    if (this.#over) return
+    for (const pid of this.init ? childrenOf(this.init) : []) signalTo(pid, 'SIGTERM')
+  }
+
+  kill(): void {
+    if (this.#over) return
+    // The first process of the namespace goes first: bubblewrap then reports when the kernel has ended all of it.
+    if (this.init && signalTo(this.init, 'SIGKILL')) this.#world.after(killedMsMax, () => this.#killOuter())
+    else this.#killOuter()
+  }
+
+  #killOuter(): void {
+    if (!this.#over && this.#child.pid) signalTo(-this.#child.pid, 'SIGKILL')
+  }
+
+  /** Waits until the kernel has taken everything away. Returns how many processes would not go. */
+  async #awaitEmpty(cgroup: Cgroup | null): Promise<number> {
+    const deadline = this.#world.monotonicMs() + killedMsMax
+    for (;;) {
+      const left = cgroup ? cgroup.pids().length : this.init && startTimeOf(this.init) !== null ? 1 : 0
+      if (left === 0 || this.#world.monotonicMs() > deadline) return left
+      cgroup?.kill()
+      if (!cgroup) signalTo(this.init, 'SIGKILL')
+      // Not World.sleep, which lets the process end meanwhile: what we made must be gone before we are.
+      await setTimeout(pollMs)
+    }
+  }
+}
+
+/** One of the pipes beyond the standard three, which the types of Node do not count so far. */
+export const pipeOf = (child: ChildProcess, number: number): Duplex => (child.stdio as readonly unknown[])[number] as Duplex
+
+/** The pid of the first process inside, from the JSON that bubblewrap writes to `descriptor` once the namespaces exist. */
+export function readInitPid(child: ChildProcess, descriptor: number, world: World): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const stream = pipeOf(child, descriptor)
+    let text = ''
+    const cancel = world.after(startMsMax, () => reject(new Error('no answer in time')))
+    const fail = (cause: Error) => {
+      cancel()
+      reject(cause)
+    }
+    child.once('error', fail)
+    stream.on('error', fail)
+    stream.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1')
+      if (!text.includes('}')) return
+      cancel()
+      const pid = Number(/"child-pid":\s*(\d+)/.exec(text)?.[1])
+      if (pid > 0) resolve(pid)
+      else reject(new Error('no child pid'))
+    })
+    stream.on('end', () => fail(new Error('ended before the namespaces existed')))
+  })
+}
+
+/** What a program that did not start had to say, at most 4 KiB. */
+export async function lastWords(child: ChildProcess): Promise<string> {
+  let text = ''
+  try {
+    for await (const chunk of child.stderr!) text += (chunk as Buffer).toString('utf8')
+  } catch {
+    // What was said before the stream broke is all there is.
+  }
+  return text.slice(-4096).trim()
+}
