@@ -19,6 +19,7 @@ export async function ensureReady({ tests = false } = {}) {
   if (process.platform !== 'linux') return
   await ensureProgram('runsc', ['runsc'], 'the tests of the gVisor driver run on it')
   await ensureProgram('python3', ['/usr/bin/python3'], 'the abuse tests make system calls with it')
+  await ensureProgram('python3-pip', ['/usr/bin/pip3'], 'the tests of Python servers install them')
 }
 
 /** Runs a program of the project under the pinned Node, our standard streams and signals passed on. Resolves with its exit code. */

@@ -72,7 +72,7 @@ const ownAddress =
 
 let conductor: RunningConductor
 before(async () => {
-  conductor = await startConductor({ env: { MAESTRO_WARM: '0' } })
+  conductor = await startConductor({ env: { MAESTRO_WARM: '0', MAESTRO_EGRESS_PRIVATE: ownAddress } })
   await conductor.api('putSecret', { params: { name: 'connector-key' }, body: { value: 'no-key-at-all' } })
 })
 after(() => conductor?.[Symbol.asyncDispose]())

@@ -1,5 +1,6 @@
 export { describeApi } from './api/openapi.ts'
 export { type Config, readConfig, settings } from './config.ts'
+export { findPython } from './find-python.ts'
 export { checkDrivers } from './sandbox/drivers.ts'
 export { closeInheritedDescriptors } from './sandbox/inherited-descriptors.ts'
 export { type Binaries, chooseBinaries, findBinaries } from './store/postgres/find-binaries.ts'
