@@ -175,6 +175,13 @@ test('@playwright/mcp drives Chromium inside of the sandbox, and its screenshot 
   assert.ok(asked.some(({ port, outcome }) => port === 8089 && outcome === 'denied: not on the allow-list'))
 })
 
+test('no deployment gets more than the operator allows', async () => {
+  await assert.rejects(
+    conductor.deploy('@playwright/mcp@0.0.83', { limits: { memoryMiB: 60_000 } }),
+    /request_malformed.*MAESTRO_SANDBOX_MEMORY_MIB_MAX/,
+  )
+})
+
 /** Size and pixels of a PNG of eight bits a channel, without interlace. */
 function readPng(png: Buffer): { width: number; height: number; pixel(x: number, y: number): number[] } {
   assert.equal(png.subarray(1, 4).toString(), 'PNG')
