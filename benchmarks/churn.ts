@@ -6,6 +6,7 @@ import { eventually } from '../tests/e2e/support/eventually.ts'
 import { temporaryFolder } from '../tests/e2e/support/temporary-folder.ts'
 import type { Benchmark } from './bench.ts'
 import { describeMachine } from './harness/machine.ts'
+import { preparedStart } from './harness/prepared-start.ts'
 import { progress } from './harness/progress.ts'
 import { figure, table, writeResults } from './harness/results.ts'
 
@@ -43,6 +44,7 @@ export const churnBench: Benchmark = {
     for (let number = 0; number < extent.lives; number++) {
       await using conductor = await startConductor({ data: data.path, env: { MAESTRO_LOG: 'off', MAESTRO_SANDBOXES_MAX: '16' } })
       await conductor.deploy(serverFolders.echo, { name: 'echo' })
+      await preparedStart(conductor, 'echo')
       driver = (await conductor.api('getStatus')).driver
       const leftOfKilled = killed === null ? null : await whatIsLeftOf(killed)
       lives.push({ ...(await live(conductor, extent, random, number)), leftOfKilled })

@@ -13,6 +13,7 @@ import { describeMachine } from './harness/machine.ts'
 import { McpSession, type Revision } from './harness/mcp-session.ts'
 import { foreignShareMax, type NoiseWatch, watchNoise, windowMs } from './harness/noise.ts'
 import { everything, installPeers, peers, server } from './harness/peers.ts'
+import { preparedStart } from './harness/prepared-start.ts'
 import { progress } from './harness/progress.ts'
 import { figure, rounded, table, writeResults } from './harness/results.ts'
 import { startServerProcess } from './harness/server-process.ts'
@@ -94,6 +95,7 @@ async function directStdio(watch: NoiseWatch, pace: Pace, wanted: readonly Shape
 async function throughConductor(watch: NoiseWatch, pace: Pace, wanted: readonly Shape[]): Promise<Round & { driver: string }> {
   await using conductor = await startConductor({ env: { MAESTRO_LOG: 'off' } })
   const { name } = await conductor.deploy(`${server.package}@${server.version}`, { name: 'bench' })
+  await preparedStart(conductor, name)
   const { mcpUrl } = await conductor.mint(name)
   const token = async () => (await conductor.mint(name)).token
   const { driver } = await conductor.api('getStatus')

@@ -10,6 +10,7 @@ import type { Benchmark } from './bench.ts'
 import type { Histogram } from './harness/histogram.ts'
 import { describeMachine } from './harness/machine.ts'
 import { applyMix, type MixExtent, type MixResult, mixShares } from './harness/mix.ts'
+import { preparedStart } from './harness/prepared-start.ts'
 import { progress } from './harness/progress.ts'
 import { figure, rounded, table, writeResults } from './harness/results.ts'
 import { measureStarts, type Starts } from './harness/starts.ts'
@@ -63,6 +64,7 @@ export const pooler: Benchmark = {
       ) => {
         await using conductor = await conductorWith(warmMax)
         await conductor.deploy(workload, { name: 'workload' })
+        await preparedStart(conductor, 'workload')
         return await use(conductor)
       }
       progress(`${name}: ${cold} cold starts`)

@@ -2,11 +2,13 @@
  * How long a client waits for its session: from the first byte of `initialize` to its answer, through the real gateway,
  * with an empty pool (cold) and with a warm sandbox in it (warm). The connection is open before.
  */
+import type { Start } from '@maestro/contract'
 import { startConductor } from '../tests/e2e/support/conductor.ts'
 import { temporaryFolder } from '../tests/e2e/support/temporary-folder.ts'
 import type { Benchmark } from './bench.ts'
 import { describeMachine } from './harness/machine.ts'
 import { server } from './harness/peers.ts'
+import { preparedStart } from './harness/prepared-start.ts'
 import { progress } from './harness/progress.ts'
 import { figure, rounded, table, writeResults } from './harness/results.ts'
 import { measureStarts, type Starts } from './harness/starts.ts'
@@ -20,12 +22,14 @@ export const sessionStart: Benchmark = {
     const extent = quick ? extents.quick : extents.full
     await using data = await temporaryFolder('bench')
     let driver = ''
+    let start: Start | null = null
     const measure = async (kind: 'cold' | 'warm', warmPerDeployment: number) => {
       await using conductor = await startConductor({
         data: data.path,
         env: { MAESTRO_WARM: String(warmPerDeployment), MAESTRO_LOG: 'off' },
       })
       await conductor.deploy(`${server.package}@${server.version}`, { name: 'bench' })
+      start = await preparedStart(conductor, 'bench')
       driver = (await conductor.api('getStatus')).driver
       progress(`${kind}: ${extent[kind]} sessions`)
       return await measureStarts(conductor, 'bench', extent[kind], warmPerDeployment)
@@ -35,10 +39,10 @@ export const sessionStart: Benchmark = {
     const machine = describeMachine()
     await writeResults(
       { name: 'session-start', quick },
-      { machine, driver, server, cold, warm },
+      { machine, driver, server, start, cold, warm },
       summarize(cold, warm, machine, driver),
     )
-    return { cold: figuresOf(cold), warm: figuresOf(warm), driver, machine }
+    return { cold: figuresOf(cold), warm: figuresOf(warm), start, driver, machine }
   },
 }
 

@@ -157,6 +157,12 @@ export const settings = {
   ),
   sandboxesMax: integer('MAESTRO_SANDBOXES_MAX', 64, 1, 10_000, 'Sandboxes that may exist at once.'),
   warmPerDeployment: integer('MAESTRO_WARM', 2, 0, 100, 'Warm sandboxes the pool keeps per deployment.'),
+  fastStart: choice(
+    'MAESTRO_FAST_START',
+    'on',
+    ['on', 'off'] as const,
+    'Prepare faster starts of Node servers after they are deployed, and use those that behave as the plain one.',
+  ),
   memoryMiBMax: integer('MAESTRO_SANDBOX_MEMORY_MIB', 512, 16, 65_536, 'Memory of one sandbox, MiB.'),
   pidsMax: integer('MAESTRO_SANDBOX_PIDS', 128, 4, 32_768, 'Processes and threads of one sandbox.'),
   diskMiBMax: integer(

@@ -18,6 +18,7 @@ import { serveConsole } from './api/console.ts'
 import { createHandlers } from './api/handlers.ts'
 import { type Config, egressLimits, inheritedEnvironment } from './config.ts'
 import { createDeployments } from './deployment/deployments.ts'
+import { createFastStarts } from './faststart/fast-starts.ts'
 import { createGuard } from './gateway/guard.ts'
 import { createGateway } from './gateway/http.ts'
 import { startRemote } from './gateway/remote-upstream.ts'
@@ -181,6 +182,7 @@ async function start(
 
   let base = ''
   const mcpUrlOf = (name: string) => `${base}/mcp/${name}`
+  const keyedDigest = (text: string) => createHmac('sha256', operator.text).update(text).digest('hex')
   const installer = started.add(
     'installer',
     createInstaller({
@@ -192,11 +194,24 @@ async function start(
       startRemote: url => startRemote(url, world),
       recordingPathOf: session => recorder.pathOf(session),
       environment: inheritedEnvironment(),
-      keyedDigest: text => createHmac('sha256', operator.text).update(text).digest('hex'),
+      keyedDigest,
     }),
     open => open.close(),
   )
   await installer.cleanStaging()
+  const starts = started.add(
+    'fast starts',
+    createFastStarts({
+      world,
+      driver,
+      folder: inData('prepared'),
+      enabled: config.fastStart === 'on',
+      initializeMsMax: config.initializeMsMax,
+      keyedDigest,
+      onReady: () => deployments.load().catch(error => world.log.error('start.not_taken_on', error)),
+    }),
+    open => open.close(),
+  )
   const deployments = createDeployments({
     config,
     world,
@@ -206,6 +221,7 @@ async function start(
     mcpUrlOf,
     install: request => installer.install(request),
     resolveEnv: env => secrets.resolve(localTenant, env),
+    starts,
   })
   const gateway = createGateway({
     config,

@@ -70,6 +70,24 @@ export const Limits = Type.Object(
   { additionalProperties: false, description: 'What is left out is as the operator set it.' },
 )
 export type Limits = Static<typeof Limits>
+export const StartKind = Type.Union([Type.Literal('plain'), Type.Literal('one-file'), Type.Literal('snapshot')], {
+  description: 'As published; all modules joined in one file with compiled code; from a heap with its dependencies loaded.',
+})
+export type StartKind = Static<typeof StartKind>
+
+/** How a deployment's sandboxes start, and why they do so. */
+export const Start = Type.Object({
+  state: Type.Union([Type.Literal('preparing'), Type.Literal('ready')], {
+    description: 'While a faster start is prepared and compared with the plain one, the plain one is used.',
+  }),
+  kind: StartKind,
+  measuredMs: Type.Record(Type.String(), Type.Number(), {
+    description: 'By kind: from spawn to the answer of initialize, the best of a few starts.',
+  }),
+  refused: Type.Array(Type.Object({ kind: StartKind, why: Type.String() }), { description: 'Kinds that are not used.' }),
+  preparationMs: nullable(Type.Number({ description: 'How long it took to prepare and compare.' })),
+})
+export type Start = Static<typeof Start>
 
 export const Deployment = Type.Object({
   id: id('dep', 'Deployment id.'),
@@ -80,6 +98,7 @@ export const Deployment = Type.Object({
   egress: Type.Array(Type.String(), { description: 'Host names the server may reach; empty means none.' }),
   limits: Limits,
   egressRecord: Type.Boolean({ description: 'Whether the HTTP exchanges of its connections go on the tape.' }),
+  start: Type.Optional(nullable(Start)),
   mcpUrl: Type.String(),
   createdAt: instant('When it was deployed.'),
   updatedAt: instant('When it last changed.'),

@@ -9,9 +9,10 @@ import {
   localTenant,
   makeId,
   type Source,
+  type Start,
 } from '@maestro/contract'
 import type { Config } from '../config.ts'
-import type { Directory, Pool, Runnable } from '../session/stages.ts'
+import type { Directory, Pool, PreparedStart, Runnable } from '../session/stages.ts'
 import type { DeploymentRow, ReleaseRow, Store } from '../store/store.ts'
 import type { Changes } from '../telemetry/changes.ts'
 import type { World } from '../world.ts'
@@ -46,6 +47,12 @@ interface Parts {
     limits: Limits
   }): Promise<{ release: ReleaseRow; installed: boolean }>
   resolveEnv(env: Record<string, EnvValue>): Promise<Record<string, string>>
+  /** Absent where every start is plain. */
+  starts?: {
+    of(runnable: Runnable): PreparedStart | null
+    view(runnable: Runnable): Start | null
+    want(runnables: readonly Runnable[]): void
+  }
 }
 
 /**
@@ -67,7 +74,7 @@ export function createDeployments(parts: Parts): Deployments {
     const next = new Map<string, Runnable>()
     for (const row of await store.listDeployments(localTenant)) {
       try {
-        const runnable = runnableOf(row, await parts.resolveEnv(row.env), parts.config)
+        const runnable = runnableOf(row, await parts.resolveEnv(row.env), parts.config, parts.starts?.of)
         next.set(row.id, runnable)
         next.set(row.name, runnable)
       } catch (error) {
@@ -75,7 +82,9 @@ export function createDeployments(parts: Parts): Deployments {
       }
     }
     snapshot = next
-    pool.serve([...new Set(next.values())])
+    const runnables = [...new Set(next.values())]
+    pool.serve(runnables)
+    parts.starts?.want(runnables)
   }
 
   async function deploy(request: DeployRequest) {
@@ -142,6 +151,11 @@ export function createDeployments(parts: Parts): Deployments {
     return row
   }
 
+  const startOf = (deployment: string) => {
+    const runnable = snapshot.get(deployment)
+    return (runnable && parts.starts?.view(runnable)) ?? null
+  }
+
   const view = ({
     tenant,
     release: { tenant: owner, bundle, program, ranWith, ...release },
@@ -149,6 +163,7 @@ export function createDeployments(parts: Parts): Deployments {
   }: DeploymentRow): Deployment => ({
     ...row,
     release,
+    start: startOf(row.id),
     mcpUrl: parts.mcpUrlOf(row.name),
   })
 

@@ -1,11 +1,22 @@
 import { join } from 'node:path'
 import { invariant } from '@maestro/contract'
 import { type Config, sandboxLimits } from '../config.ts'
-import type { Runnable } from '../session/stages.ts'
+import type { PreparedStart, Runnable } from '../session/stages.ts'
 import type { DeploymentRow } from '../store/store.ts'
 
 /** What running this deployment takes. `env` comes with its secrets already put in. */
-export function runnableOf(row: DeploymentRow, env: Record<string, string>, config: Config): Runnable {
+export function runnableOf(
+  row: DeploymentRow,
+  env: Record<string, string>,
+  config: Config,
+  preparedOf: (runnable: Runnable) => PreparedStart | null = () => null,
+): Runnable {
+  const runnable = plainRunnable(row, env, config)
+  if (runnable.runs.kind !== 'bundle') return runnable
+  return { ...runnable, runs: { ...runnable.runs, prepared: preparedOf(runnable) } }
+}
+
+function plainRunnable(row: DeploymentRow, env: Record<string, string>, config: Config): Runnable {
   return {
     tenant: row.tenant,
     deployment: row.id,
@@ -13,6 +24,7 @@ export function runnableOf(row: DeploymentRow, env: Record<string, string>, conf
     release: row.release,
     runs: runsOf(row, config),
     env,
+    secretEnv: Object.keys(row.env).filter(name => 'secret' in row.env[name]!),
     egress: row.egress,
     limits: sandboxLimits(config, row.limits),
     egressRecord: row.egressRecord,

@@ -33,8 +33,11 @@ export const bundleName = (digest: string): string => digest.replace(':', '-')
  * refused. Where the same bundle is there already, that one is kept. Throws `package_integrity_failed`, `install_failed`.
  */
 export async function sealBundle(staged: string, bundlesFolder: string): Promise<Bundle> {
-  await dropDanglingLinks(staged)
-  const digest = await digestOf(staged)
+  const digest = await dropDanglingLinks(staged)
+    .then(() => digestOf(staged))
+    .catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'ENAMETOOLONG' ? tooBig('nested too deeply') : error
+    })
   const name = bundleName(digest)
   const folder = join(bundlesFolder, name)
   await makeBundlesFolder(bundlesFolder)

@@ -1,7 +1,10 @@
 import { ConductorError, makeId, type SandboxId } from '@maestro/contract'
+import { environmentLine } from '../sandbox/held.ts'
 import type { SandboxDriver } from '../sandbox/sandbox.ts'
 import type { Runnable, Upstream } from '../session/stages.ts'
 import type { World } from '../world.ts'
+import { chooseStart } from './choose-start.ts'
+import { HeldUpstream } from './held-upstream.ts'
 import { PingedUpstream } from './pinged-upstream.ts'
 
 export type BundleRunnable = Runnable & { runs: Extract<Runnable['runs'], { kind: 'bundle' }> }
@@ -31,6 +34,7 @@ export class Standby {
   readonly #listener: StandbyListener
   readonly #begunMs: number
   #upstream: Upstream | null = null
+  #held: HeldUpstream | null = null
   #cancelTimer: () => void = () => {}
   #ended: Promise<void> | null = null
 
@@ -58,6 +62,7 @@ export class Standby {
   lease(): void {
     this.state = 'leased'
     this.#cancelTimer()
+    this.#held?.release()
   }
 
   /** Ends it; settles when nothing of it exists. */
@@ -67,15 +72,18 @@ export class Standby {
   }
 
   async #start(driver: SandboxDriver, runnable: BundleRunnable): Promise<Upstream> {
-    const { runs, env, egress, egressRecord, limits } = runnable
+    const { runs, egress, egressRecord, limits } = runnable
+    const { late, ...chosen } = chooseStart(runnable, this.state === 'leased')
     let upstream: Upstream
+    let environment: Uint8Array | null
     try {
+      environment = late && environmentLine(runs.program, late)
       upstream = await driver.start({
         id: this.id,
         bundle: runs.bundle,
         program: runs.program,
         args: runs.args,
-        env,
+        ...chosen,
         egress,
         egressRecord: egressRecord ?? false,
         limits,
@@ -93,7 +101,18 @@ export class Standby {
       this.#fail(`${exit.reason}: ${exit.signal ?? `exit code ${exit.code}`}${lastWords ? `: ${lastWords}` : ''}`)
       this.#leave()
     })
+    if (environment) return this.#hold(upstream, environment)
     return this.state === 'starting' ? this.#awaitWarmth(upstream, runnable) : upstream
+  }
+
+  /** Warm once it waits for its environment, which it is sent when somebody leases it. */
+  #hold(upstream: Upstream, environment: Uint8Array): Upstream {
+    this.#cancelTimer = this.#world.after(warmMsMax, () =>
+      this.#giveUp(`it was not ready for its environment within ${warmMsMax} ms`),
+    )
+    this.#held = new HeldUpstream(upstream, environment, () => this.#warm(this.#world.monotonicMs() - this.#begunMs))
+    if (this.state === 'leased') this.#held.release()
+    return this.#held
   }
 
   /** By a sign of life where the server gives one before initialize, else by the time its first run took. */
@@ -104,11 +123,13 @@ export class Standby {
       this.#cancelTimer = this.#world.after(Math.max(0, startupMs - elapsedMs()), () => this.#warm(startupMs))
       return upstream
     }
-    this.#cancelTimer = this.#world.after(warmMsMax, () => {
-      this.#fail(`server_timeout: no answer to ping within ${warmMsMax} ms`)
-      void this.end()
-    })
+    this.#cancelTimer = this.#world.after(warmMsMax, () => this.#giveUp(`no answer to ping within ${warmMsMax} ms`))
     return new PingedUpstream(upstream, () => this.#warm(elapsedMs()))
+  }
+
+  #giveUp(why: string): void {
+    this.#fail(`server_timeout: ${why}`)
+    void this.end()
   }
 
   #warm(startMs: number): void {

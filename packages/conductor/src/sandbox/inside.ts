@@ -8,6 +8,8 @@ import type { SandboxSpec } from './sandbox.ts'
 export const insideUid = 65_534
 export const insideHome = '/home/sandbox'
 export const insideBundle = '/bundle'
+/** Where what was made ahead for a faster start is. */
+export const insidePrepared = '/prepared'
 export const insideNode = '/run/maestro/node'
 
 /** Files from our side that a sandbox with egress needs. */
@@ -38,6 +40,6 @@ export function sandboxEnvironment(spec: SandboxSpec): Record<string, string> {
 /** The command that runs the server inside. */
 export function insideCommand(spec: SandboxSpec, egress: boolean, nodeOptions: readonly string[] = []): string[] {
   const python = spec.python ? { python: spec.python.program } : {}
-  const places = { node: insideNode, bundle: insideBundle, ...python }
+  const places = { node: insideNode, bundle: insideBundle, prepared: insidePrepared, ...python }
   return egress ? bridgedCommand(spec, places, insideEgress.bridge, nodeOptions) : commandOf(spec, places, nodeOptions)
 }

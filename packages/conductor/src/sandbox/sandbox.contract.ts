@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { findCgroups } from './cgroup/cgroups.ts'
+import { describeHeldStarts } from './held.contract.ts'
 import { ownerName } from './owner.ts'
 import type { SandboxDriver } from './sandbox.ts'
 import { makeProbeBundle, processesOf, type Specimen, startSpecimen, until } from './testing/specimen.ts'
@@ -24,6 +25,8 @@ export interface ContractSubject {
   counts: boolean
   /** Whether servers have a kernel of their own, which filters for itself and makes up a /sys that tells nothing of the machine. */
   ownKernel?: boolean
+  /** Whether its processes are ours to look into, from outside. */
+  seesProcesses?: boolean
 }
 
 export function sandboxContract(subject: ContractSubject): void {
@@ -163,7 +166,7 @@ export function sandboxContract(subject: ContractSubject): void {
         assert.ok(held < 2000, `${held} frames came through a pause`)
         assert.ok(process.memoryUsage().rss - before < 200 * MiB)
         specimen.sandbox.resume()
-        await until('the rest', () => specimen.frames.length === 50_001)
+        await until('the rest', () => specimen.frames.length === 50_001, 30_000)
       }))
 
     it('reads of a server that floods standard output so much in a second and no more', () =>
@@ -239,6 +242,8 @@ export function sandboxContract(subject: ContractSubject): void {
         },
         { args: ['-a', '$HOME "b"', ''] },
       ))
+
+    describeHeldStarts(subject, start, withSpecimen)
 
     it('throws sandbox_start_failed or ends as crashed for a program that is not there', async () => {
       const reason = await start({ program: { runtime: 'node', entry: 'absent.cjs' } }).then(

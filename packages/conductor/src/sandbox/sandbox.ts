@@ -22,8 +22,17 @@ export interface SandboxSpec {
   /** The Python that runs the program, where it is written in it; drivers find it themselves. */
   python?: Python
   args: readonly string[]
+  /** What was made ahead so that the program starts faster; left out, its file is run as it is. */
+  prepared?: Prepared
+  /**
+   * The program waits for one line on its standard input that brings the rest of its environment (`held.ts`), after it has said on
+   * standard output that it does: `loaded` with its dependencies in memory, `bare` with nothing of the bundle run yet.
+   */
+  held?: 'loaded' | 'bare'
   /** The whole environment the server sees beside what the driver itself needs. */
   env: Readonly<Record<string, string>>
+  /** Values that come only later but must not be readable in standard error either, by name. */
+  masked?: Readonly<Record<string, string>>
   /** Hosts it may reach (`name`, `*.name`, either with `:port`); empty means no network at all. */
   egress: readonly string[]
   /** Whether the HTTP exchanges of its connections go on the tape. */
@@ -37,6 +46,14 @@ export interface Program {
   runtime: 'node' | 'python' | 'native'
   /** Relative to the bundle. */
   entry: string
+}
+
+/** Files for a faster start. Mounted read-only at one place by drivers that mount; run through `command.ts` by all. */
+export interface Prepared {
+  /** On the host. */
+  folder: string
+  /** `one-file`: all modules in one; `snapshot`: a heap in which dependencies are loaded; `build`: makes these (`loader/build.cjs`). */
+  kind: 'one-file' | 'snapshot' | 'build'
 }
 
 export const driverNames = ['bubblewrap', 'gvisor', 'microvm', 'firecracker', 'process'] as const

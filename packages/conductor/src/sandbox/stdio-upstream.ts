@@ -96,7 +96,7 @@ export class StdioUpstream implements Upstream {
     this.#splitter = new LineSplitter(spec.limits.lineBytesMax, line => this.#takeLine(line))
     this.#stderr = new StderrMeter(
       world,
-      spec.env,
+      { ...spec.masked, ...spec.env },
       { pause: () => tree.stderr.pause(), resume: () => tree.stderr.resume() },
       text => this.#emit({ name: 'server.stderr', text }),
     )

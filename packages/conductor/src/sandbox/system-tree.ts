@@ -1,6 +1,6 @@
 import { existsSync, lstatSync, readlinkSync } from 'node:fs'
 import type { Python } from '../find-python.ts'
-import { type EgressMounts, insideBundle, insideEgress, insideNode } from './inside.ts'
+import { type EgressMounts, insideBundle, insideEgress, insideNode, insidePrepared } from './inside.ts'
 
 /** Where the things that are not of the system are on the machine. */
 export interface HostPlaces {
@@ -11,6 +11,8 @@ export interface HostPlaces {
   bundle: string
   /** The Python that runs the server, where it is written in it. */
   python?: Python | undefined
+  /** `preparedFolderOf` the sandbox. */
+  prepared: string | null
   egress: EgressMounts | null
 }
 
@@ -38,7 +40,7 @@ const rootFolders = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'] as 
  * and with egress the way to the proxy. Empty folders stand where a driver mounts what can be written to.
  */
 export function systemTree(root: '' | '/sandbox', places: HostPlaces): string[] {
-  const { node, etc, bundle, egress } = places
+  const { node, etc, bundle, prepared, egress } = places
   const bind = (from: string, to: string): string[] => ['--ro-bind', from, `${root}${to}`]
   return [
     ...(root === '' ? [] : folder(root)),
@@ -59,6 +61,7 @@ export function systemTree(root: '' | '/sandbox', places: HostPlaces): string[] 
         ])
       : []),
     ...bind(bundle, insideBundle),
+    ...(prepared === null ? [] : bind(prepared, insidePrepared)),
     ...folder(`${root}/home`),
   ]
 }

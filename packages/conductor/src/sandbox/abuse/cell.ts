@@ -10,7 +10,7 @@ import type { AbuseSubject } from './subjects.ts'
 
 const MiB = 1024 * 1024
 export const python = '/usr/bin/python3'
-const programs = ['calls.py', 'reads.py', 'across.py'] as const
+const programs = ['calls.py', 'reads.py', 'across.py', 'exhaust.py'] as const
 export type AttackProgram = (typeof programs)[number]
 
 export const pathOf = (program: AttackProgram): string => fileURLToPath(new URL(`./${program}`, import.meta.url))

@@ -8,9 +8,9 @@ export const descriptor = { seccomp: 3, info: 4, options: 5, userNamespace: 6 } 
 /**
  * The options of bubblewrap for one sandbox. They go through a descriptor, never over a command line, because they hold the server's
  * environment and command lines can be read by everybody on the machine. `asRoot`: root and an ordinary user need different ways to the
- * same unprivileged identity inside.
+ * same unprivileged identity inside. `masks`: what of /proc is hidden.
  */
-export function bubblewrapOptions(spec: SandboxSpec, places: HostPlaces, asRoot: boolean): string[] {
+export function bubblewrapOptions(spec: SandboxSpec, places: HostPlaces, asRoot: boolean, masks: readonly string[]): string[] {
   const part = (share: number) => String(Math.max(1, Math.floor(spec.limits.diskBytesMax * share)))
   // Shared memory is a tmpfs too, and comes out of the same room.
   const [half, temporary, shared] = [part(1 / 2), part(3 / 8), part(1 / 8)]
@@ -19,7 +19,21 @@ export function bubblewrapOptions(spec: SandboxSpec, places: HostPlaces, asRoot:
     ...['--die-with-parent', '--new-session', '--hostname', 'sandbox', '--clearenv'],
     ...Object.entries(sandboxEnvironment(spec)).flatMap(([name, value]) => ['--setenv', name, value]),
     ...systemTree('', places),
-    ...['--proc', '/proc', '--dev', '/dev', '--perms', '1777', '--size', shared, '--tmpfs', '/dev/shm', '--remount-ro', '/dev'],
+    ...[
+      '--proc',
+      '/proc',
+      ...masks,
+      '--dev',
+      '/dev',
+      '--perms',
+      '1777',
+      '--size',
+      shared,
+      '--tmpfs',
+      '/dev/shm',
+      '--remount-ro',
+      '/dev',
+    ],
     ...['--perms', '1777', '--size', temporary, '--tmpfs', '/tmp', '--perms', '0777', '--size', half, '--tmpfs', insideHome],
     ...['--chdir', insideHome, '--remount-ro', '/'],
   ]
@@ -30,9 +44,16 @@ export function commandAsNobody(spec: SandboxSpec, egress: boolean, asRoot: bool
   return [...(asRoot ? becomeNobody : []), ...insideCommand(spec, egress)]
 }
 
+/**
+ * Watchers for files are counted to whoever made the namespace, to root for all sandboxes and all of the machine together. Each gets a
+ * few, so that one cannot take them all.
+ */
+const boundWatchers =
+  '{ echo 4 >/proc/sys/user/max_inotify_instances; echo 8192 >/proc/sys/user/max_inotify_watches; } 2>/dev/null; exec "$@"'
+
 /** Root inside the namespace is only needed until the identity is changed; nothing of it can come back. */
 const becomeNobody = [
-  '/usr/bin/setpriv',
+  ...['/bin/sh', '-c', boundWatchers, 'maestro-nobody', '/usr/bin/setpriv'],
   ...['--reuid', String(insideUid), '--regid', String(insideUid), '--clear-groups'],
   ...['--inh-caps=-all', '--bounding-set=-all', '--no-new-privs'],
 ]
@@ -43,6 +64,6 @@ function namespaces(asRoot: boolean): string[] {
     return [...others, '--uid', String(insideUid), '--gid', String(insideUid), '--disable-userns', '--cap-drop', 'ALL']
   }
   // As root we map a uid of the sandbox's own ourselves, so the namespace waits for us; see `bubblewrap.ts`.
-  const keep = ['CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP'].flatMap(capability => ['--cap-add', capability])
+  const keep = ['CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP', 'CAP_SYS_RESOURCE'].flatMap(capability => ['--cap-add', capability])
   return [...others, '--userns-block-fd', String(descriptor.userNamespace), '--cap-drop', 'ALL', ...keep]
 }

@@ -19,6 +19,7 @@ if (usable) {
       make: () => new BubblewrapDriver(quietWorld(), { cgroups }),
       isolates: true,
       counts: true,
+      seesProcesses: true,
     })
   }
   sandboxContract({
@@ -26,6 +27,7 @@ if (usable) {
     make: () => new BubblewrapDriver(quietWorld(), { cgroups: null }),
     isolates: true,
     counts: false,
+    seesProcesses: true,
   })
 } else {
   it('bubblewrap keeps the contract of a sandbox', { skip: detail }, () => {})

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { promisify } from 'node:util'
@@ -8,6 +8,7 @@ import type { Python } from '../../find-python.ts'
 import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
+import { preparedFolderOf } from '../command.ts'
 import { limitsWithBridge } from '../egress/bridged-command.ts'
 import type { EgressProxy } from '../egress/egress-proxy.ts'
 import { bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
@@ -24,6 +25,7 @@ import { type ProcessTree, StdioUpstream } from '../stdio-upstream.ts'
 import { makeUidSource } from '../uids.ts'
 import { withPython } from '../with-python.ts'
 import { bubblewrapOptions, commandAsNobody, descriptor } from './arguments.ts'
+import { type Emptiness, maskedProc } from './masked-proc.ts'
 import { assembleFilter, encodeFilter } from './seccomp/assemble.ts'
 import { sandboxPolicy } from './seccomp/policy.ts'
 import { architectureOf } from './seccomp/syscalls.ts'
@@ -56,6 +58,8 @@ export class BubblewrapDriver implements SandboxDriver {
   readonly #python: Python | undefined
   readonly #folder: string
   readonly #etc: string
+  /** Options that hide what /proc tells of the machine. */
+  readonly #masks: readonly string[]
   readonly #nextUid: (() => number) | null
   readonly #running = new Set<Sandbox>()
   readonly #readable = new Map<string, Promise<void>>()
@@ -70,6 +74,7 @@ export class BubblewrapDriver implements SandboxDriver {
     removeLeftovers(this.#cgroups, world)
     this.#folder = makeRunFolder()
     this.#nextUid = process.getuid?.() === 0 ? makeUidSource() : null
+    this.#masks = process.platform === 'linux' ? maskedProc(this.#makeNothing(), process.getuid?.() === 0 && !this.#nextUid) : []
     this.#etc = writeEtc(this.#folder)
   }
 
@@ -115,7 +120,7 @@ export class BubblewrapDriver implements SandboxDriver {
           path: join(this.#folder, `${spec.id}.sock`),
           allow: spec.egress,
           record: spec.egressRecord ?? false,
-          env: spec.env,
+          env: { ...spec.masked, ...spec.env },
           rules: this.#egress,
           world: this.#world,
           report: event => report(event),
@@ -128,9 +133,10 @@ export class BubblewrapDriver implements SandboxDriver {
         etc: this.#etc,
         bundle: spec.bundle,
         python: spec.python,
+        prepared: preparedFolderOf(spec),
         egress: egress && { socket: egress.path, bridge: bridgePath, ca: egress.caPath },
       }
-      const options = bubblewrapOptions(enriched, places, asRoot)
+      const options = bubblewrapOptions(enriched, places, asRoot, this.#masks)
       const tree = await this.#spawn(options, commandAsNobody(spec, egress !== null, asRoot), filter, spec, cgroup, egress)
       const sandbox = new StdioUpstream(this.name, spec, tree, this.#world)
       report = event => sandbox.report(event)
@@ -148,6 +154,13 @@ export class BubblewrapDriver implements SandboxDriver {
   async close(): Promise<void> {
     await Promise.all([...this.#running].map(sandbox => sandbox.close()))
     rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  #makeNothing(): Emptiness {
+    const empty = { file: join(this.#folder, 'empty'), folder: join(this.#folder, 'empty-folder') }
+    writeFileSync(empty.file, '', { mode: 0o444 })
+    mkdirSync(empty.folder, { mode: 0o555 })
+    return empty
   }
 
   /** Runs a sandbox that does nothing, the whole way. */

@@ -95,13 +95,17 @@ export async function openEgressProxy(options: EgressOptions): Promise<EgressPro
       requestTimeout: Math.max(limits.lifeMsMax, limits.headMsMax),
       connectionsCheckingInterval: Math.min(1000, limits.headMsMax),
     },
-    (request, response) => void pass(request, response),
+    (request, response) => void pass(request, response).catch(failure => giveUp(request.socket, failure)),
   )
   // A few more than may lead anywhere, so that those are told why they may not.
   server.maxConnections = limits.connectionsMax + 16
   server.on('connection', socket => keep(socket))
   server.on('drop', () => connections.refuse(`denied: limit of ${limits.connectionsMax} connections at once`))
-  server.on('connect', (request: IncomingMessage, socket: Socket, head: Buffer) => void tunnel(request, socket, head))
+  server.on(
+    'connect',
+    (request: IncomingMessage, socket: Socket, head: Buffer) =>
+      void tunnel(request, socket, head).catch(failure => giveUp(socket, failure)),
+  )
   server.on('upgrade', (_request, socket: Duplex) => {
     const outcome = 'denied: upgrade outside of a tunnel'
     connections.refuse(outcome)
@@ -113,6 +117,12 @@ export async function openEgressProxy(options: EgressOptions): Promise<EgressPro
     connections.refuse(outcome)
     answer(socket, status, outcome)
   })
+
+  /** A mistake of ours made for one connection ends that one. */
+  function giveUp(socket: Duplex, failure: unknown): void {
+    world.log.error('egress.failed', failure)
+    socket.destroy()
+  }
 
   async function tunnel(request: IncomingMessage, inner: Socket, head: Buffer): Promise<void> {
     inner.on('error', () => inner.destroy())

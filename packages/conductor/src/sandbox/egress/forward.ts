@@ -87,13 +87,20 @@ export function forward(request: IncomingMessage, response: ServerResponse, onwa
 /** Passes a request to change the protocol on, as WebSocket does, and from the answer on every byte. */
 export function forwardUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onward: Onward): void {
   const { connection: _connection, ...headers } = request.headers
-  const upstream = httpRequest({
-    agent: onward.agent,
-    method: request.method ?? 'GET',
-    path: onward.path,
-    headers: { ...headers, host: onward.host, connection: 'upgrade' },
-    maxHeaderSize: onward.headBytesMax,
-  })
+  let upstream: ReturnType<typeof httpRequest>
+  try {
+    upstream = httpRequest({
+      agent: onward.agent,
+      method: request.method ?? 'GET',
+      path: onward.path,
+      headers: { ...headers, host: onward.host, connection: 'upgrade' },
+      maxHeaderSize: onward.headBytesMax,
+    })
+  } catch {
+    onward.done('denied: malformed request')
+    socket.destroy()
+    return
+  }
   const end = (reason: string) => {
     onward.note?.end()
     onward.done(reason)

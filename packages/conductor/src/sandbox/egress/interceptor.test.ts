@@ -95,6 +95,22 @@ describe('connections that are recorded', { timeout: 60_000 }, () => {
     assert.deepEqual(statuses, [200, 200, 101])
   })
 
+  it('plain requests in a tunnel are on the tape too, one after the other', async () => {
+    const { path, events } = await recorded()
+    const socket = await tunnel(path, `good.test:${internet.ports.web}`)
+    const heard = readAll(socket)
+    const head = (where: string, more = '') => `GET ${where} HTTP/1.1\r\nHost: good.test:${internet.ports.web}\r\n${more}\r\n`
+    socket.write(head('/1'))
+    await until('the first', () => events.some(event => event.name === 'egress.exchange'))
+    socket.write(head('/2', 'Connection: close\r\n'))
+    assert.equal((await heard).match(/HTTP\/1\.1 200/g)?.length, 2)
+    const urls = events.flatMap(event => (event.name === 'egress.exchange' ? [event.url] : []))
+    assert.deepEqual(
+      urls,
+      ['/1', '/2'].map(where => `http://good.test:${internet.ports.web}${where}`),
+    )
+  })
+
   it('plain requests are on the tape too', async () => {
     const { path, events } = await recorded()
     await new Promise(done =>

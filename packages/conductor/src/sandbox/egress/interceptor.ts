@@ -1,6 +1,6 @@
 import { Agent, createServer, type IncomingMessage, type Server } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { type Duplex, duplexPair } from 'node:stream'
 import { getCACertificates, TLSSocket, connect as tlsConnect } from 'node:tls'
 import type { TapeEvent } from '@maestro/contract'
 import type { World } from '../../world.ts'
@@ -57,14 +57,17 @@ export class Interceptor {
     if (typeof first === 'string') return first
     const secureContext = isTls ? await this.#parts.ca.contextFor(target.host) : null
     if (inner.destroyed) return 'closed inside'
-    const front = secureContext ? new TLSSocket(inner, { isServer: true, secureContext, ALPNProtocols: ['http/1.1'] }) : inner
+    const front = secureContext
+      ? new TLSSocket(inner, { isServer: true, secureContext, ALPNProtocols: ['http/1.1'] })
+      : overAgain(inner)
     front.on('error', () => front.destroy())
     const ready = first
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
     agent.createConnection = (_options, callback) => {
       if (first === ready && !ready.destroyed) {
         first = ''
-        return ready
+        // It was paused when the tunnel turned out to be one for us.
+        return ready.resume()
       }
       void this.#again(target, isTls).then(next =>
         typeof next === 'string' ? callback?.(new Error(next), undefined as never) : callback?.(null, next),
@@ -142,6 +145,16 @@ export class Interceptor {
       done: () => {},
     }
   }
+}
+
+/** A socket that Node's HTTP server has let go of once, as a stream that it takes again, with what was put back into it. */
+function overAgain(inner: Socket): Duplex {
+  const [near, far] = duplexPair()
+  near.on('error', () => near.destroy())
+  inner.pipe(near).pipe(inner)
+  inner.once('close', () => far.destroy())
+  far.once('close', () => inner.destroySoon())
+  return far
 }
 
 export interface InterceptorParts {

@@ -6,6 +6,7 @@ import { ConductorError } from '@maestro/contract'
 import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
+import { preparedFolderOf } from '../command.ts'
 import { limitsWithBridge } from '../egress/bridged-command.ts'
 import type { EgressProxy } from '../egress/egress-proxy.ts'
 import { bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
@@ -137,7 +138,7 @@ export class GvisorDriver implements SandboxDriver {
           path: join(this.#folder, `${spec.id}.sock`),
           allow: spec.egress,
           record: spec.egressRecord ?? false,
-          env: spec.env,
+          env: { ...spec.masked, ...spec.env },
           rules: this.#egress,
           world: this.#world,
           report: event => report(event),
@@ -175,6 +176,7 @@ export class GvisorDriver implements SandboxDriver {
       etc: this.#etc,
       bundle: spec.bundle,
       python: spec.python,
+      prepared: preparedFolderOf(spec),
       egress: egress && { socket: egress.path, bridge: bridgePath, ca: egress.caPath },
     }
     const command = ['bwrap', '--info-fd', `${descriptor.info}`, '--args', `${descriptor.options}`, '--']
@@ -315,6 +317,8 @@ export class GvisorDriver implements SandboxDriver {
 function makeStage(): string {
   const folder = makeRunFolder()
   chmodSync(folder, 0o755)
+  for (const name of ['etc', 'bundle', 'prepared']) mkdirSync(join(folder, name), { mode: 0o755 })
+  for (const name of ['node', 'runsc', 'bridge', 'socket']) writeFileSync(join(folder, name), '', { mode: 0o644 })
   for (const name of ['etc', 'bundle']) mkdirSync(join(folder, name), { mode: 0o755 })
   for (const name of ['node', 'runsc', 'bridge', 'socket', 'ca']) writeFileSync(join(folder, name), '', { mode: 0o644 })
   return folder

@@ -20,12 +20,14 @@ export function staged(
     [places.node, at('node')],
     [program, at('runsc')],
   ]
+  if (places.prepared !== null) mounts.push([places.prepared, at('prepared')])
   if (places.egress) mounts.push([places.egress.bridge, at('bridge')], [places.egress.socket, at('socket')])
   if (places.egress?.ca) mounts.push([places.egress.ca, at('ca')])
   return {
     places: {
       etc: at('etc'),
       bundle: at('bundle'),
+      prepared: places.prepared && at('prepared'),
       node: at('node'),
       egress: places.egress && { bridge: at('bridge'), socket: at('socket'), ca: places.egress.ca && at('ca') },
     },

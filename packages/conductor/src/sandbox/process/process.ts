@@ -6,7 +6,7 @@ import { setTimeout } from 'node:timers/promises'
 import { ConductorError } from '@maestro/contract'
 import { findPython } from '../../find-python.ts'
 import type { World } from '../../world.ts'
-import { commandOf, runtimeEnvironment } from '../command.ts'
+import { commandOf, preparedFolderOf, runtimeEnvironment } from '../command.ts'
 import { cleanRunFolders, makeRunFolder } from '../owner.ts'
 import { descendantsOf, processesWithEnvironment, signalTo } from '../processes.ts'
 import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
@@ -66,7 +66,7 @@ export class ProcessDriver implements SandboxDriver {
       [markName]: folder,
     }
     const limits = { openFilesMax, memoryBytesMax: spec.limits.memoryBytesMax }
-    const places = { node: process.execPath, bundle: spec.bundle, ...python }
+    const places = { node: process.execPath, bundle: spec.bundle, prepared: preparedFolderOf(spec) ?? '', ...python }
     const [program, ...args] = shimmed([], limits, commandOf(spec, places))
     const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'], env, cwd: join(folder, 'work'), detached: true })
     const started = await new Promise<Error | null>(resolve => {

@@ -1,6 +1,6 @@
 /** A sandbox under test: the probe server with a mark in its environment by which its processes are found. */
 import { randomUUID } from 'node:crypto'
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { makeId, type TapeEvent } from '@maestro/contract'
 import type { Log } from '../../telemetry/log.ts'
 import { realWorld, type World } from '../../world.ts'
+import { loaderFolder } from '../command.ts'
 import { processesWithCommand, processesWithEnvironment } from '../processes.ts'
 import type { Exit, Sandbox, SandboxDriver, SandboxLimits, SandboxSpec } from '../sandbox.ts'
 
@@ -30,6 +31,18 @@ export function quietWorld(): World {
 export function makeProbeBundle(): { folder: string; remove(): void } {
   const folder = mkdtempSync(join(tmpdir(), 'probe-bundle-'))
   copyFileSync(fileURLToPath(new URL('./probe.cjs', import.meta.url)), join(folder, 'probe.cjs'))
+  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) }
+}
+
+/** A prepared folder whose one file is the probe, as a release's would be (`faststart/one-file.ts`). */
+export function makePreparedProbe(): { folder: string; remove(): void } {
+  const folder = mkdtempSync(join(tmpdir(), 'prepared-probe-'))
+  chmodSync(folder, 0o755)
+  const probe = readFileSync(fileURLToPath(new URL('./probe.cjs', import.meta.url)), 'utf8')
+  const text = `(function (maestro) { maestro.run = async () => { const require = maestro.at('probe.cjs').require; ${probe}; globalThis.fromPrepared = true } })`
+  writeFileSync(join(folder, 'program.js'), text)
+  writeFileSync(join(folder, 'program.json'), JSON.stringify({ entry: 'probe.cjs', ahead: [] }))
+  copyFileSync(join(loaderFolder, 'start.cjs'), join(folder, 'start.cjs'))
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) }
 }
 

@@ -198,10 +198,11 @@ function SessionsTab({ deployment }: { deployment: Deployment }) {
 }
 
 /** The command that deploys it again; values of variables are not known here. */
-const cliOf = ({ name, release, env, egress, args }: Deployment): string =>
+const cliOf = ({ name, release, env, egress, egressRecord, args }: Deployment): string =>
   [
     `maestro deploy ${quoted(sourceText(release.source))} --name ${name}`,
     ...Object.entries(env).map(([key, value]) => `--env ${key}=${'secret' in value ? `secret:${value.secret}` : '…'}`),
     ...(egress.length ? [`--egress ${quoted(egress.join(','))}`] : []),
+    ...(egressRecord ? ['--record-egress'] : []),
     ...(args.length ? ['--', ...args.map(quoted)] : []),
   ].join(' ')

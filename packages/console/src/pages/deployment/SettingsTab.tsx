@@ -7,7 +7,7 @@ import { sourceKinds, sourceText } from '../deployments/sourceText.ts'
 
 /** What it runs and with what. Values of the environment are not shown: they may be secret. */
 export function SettingsTab({ deployment }: { deployment: Deployment }) {
-  const { release, env, args, egress, limits } = deployment
+  const { release, env, args, egress, egressRecord, limits } = deployment
   const { manifest } = release
   return (
     <div className="settings">
@@ -30,6 +30,7 @@ export function SettingsTab({ deployment }: { deployment: Deployment }) {
           </Fact>
           <Fact name="Egress">
             {egress.length ? egress.map(host => <div key={host}>{host}</div>) : 'none: the server has no network'}
+            {egressRecord && <div>HTTP exchanges are recorded</div>}
           </Fact>
           <Fact name="Limits">
             {[

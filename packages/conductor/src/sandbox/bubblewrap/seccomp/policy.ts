@@ -47,8 +47,8 @@ const sockets = `socketpair bind listen accept accept4 connect getsockname getpe
 
 const facts = 'uname sysinfo getrandom seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self'
 
-const messages = `semget semop semctl semtimedop msgget msgsnd msgrcv msgctl mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify
-  mq_getsetattr`
+/** Not those of POSIX: their bytes are counted to whoever made the namespace, so that one sandbox could take them from all. */
+const messages = 'semget semop semctl semtimedop msgget msgsnd msgrcv msgctl'
 
 /** Refused by name: ways out, ways down, ways to watch or change the machine. */
 const refused = `acct add_key adjtimex bpf chroot clock_adjtime clock_settime create_module delete_module fanotify_init fanotify_mark
