@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { churnBench } from './churn.ts'
 import { gatewayHop } from './gateway-hop.ts'
+import { poolPlan } from './pool-plan.ts'
 import { pooler } from './pooler.ts'
 import { sessionStart } from './session-start.ts'
 
@@ -15,6 +16,7 @@ const benchmarks: Record<string, Benchmark> = {
   'session-start': sessionStart,
   'gateway-hop': gatewayHop,
   pooler,
+  'pool-plan': poolPlan,
   churn: churnBench,
 }
 

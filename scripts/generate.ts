@@ -1,11 +1,18 @@
 /**
- * Writes what is derived from the contract: spec/openapi.json, spec/errors.json, docs/reference/errors.md, docs/reference/config.md.
+ * Writes what is derived from the contract: spec/openapi.json, spec/errors.json, docs/reference/{errors,config,metrics}.md.
  * With --check it writes nothing and fails where a file is stale.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { describeApi, settings } from '@maestro/conductor'
+import { describeApi, metrics, settings } from '@maestro/conductor'
 import { type ErrorFacts, errorTable } from '@maestro/contract'
+
+/** What the page says of a metric. */
+interface MetricFacts {
+  type: string
+  labels: readonly string[]
+  help: string
+}
 
 const root = join(import.meta.dirname, '..')
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
@@ -16,6 +23,7 @@ export function generatedFiles(): Record<string, string> {
     'spec/errors.json': `${JSON.stringify(errorsAsData(), null, 2)}\n`,
     'docs/reference/errors.md': errorsAsPage(),
     'docs/reference/config.md': configAsPage(),
+    'docs/reference/metrics.md': metricsAsPage(),
   }
 }
 
@@ -42,6 +50,13 @@ function configAsPage(): string {
       `| \`${setting.env}\` | ${'flag' in setting && setting.flag ? `\`--${setting.flag}\`` : ''} | \`${JSON.stringify(setting.default)}\` | ${setting.meaning} |`,
   )
   return `# Settings\n\nGenerated from \`packages/conductor/src/config.ts\`. Precedence: flag, environment, default. An unknown \`MAESTRO_…\` variable is an error.\n\n| variable | flag | default | meaning |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
+}
+
+function metricsAsPage(): string {
+  const rows = Object.entries(metrics as Record<string, MetricFacts>).map(
+    ([name, { type, labels, help }]) => `| \`${name}\` | ${type} | ${labels.map(label => `\`${label}\``).join(', ')} | ${help} |`,
+  )
+  return `# Metrics\n\nGenerated from \`packages/conductor/src/telemetry/metrics.ts\`. \`GET /metrics\` answers in the text format of Prometheus, on the same\nport as everything else, to the operator: send the operator key or an operator token as \`Authorization: Bearer …\`. The key is in\n\`keys/operator.key\` of the data folder; with Prometheus use \`authorization.credentials_file\`.\n\nThe \`conductor_leaked_…\` gauges are measured, by looking for what carries our name and belongs to no sandbox that runs, once in two\nseconds at most. They are absent where the driver cannot look. Anything but 0 for longer than a sandbox takes to end is a mistake of ours.\n\n| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
 }
 
 if (import.meta.main) {

@@ -68,7 +68,12 @@ export const entries: readonly Entry[] = [
   },
   { group: 'Look', name: 'stub', summary: 'Let a recording answer clients', load: () => import('./commands/stub.ts') },
   { group: 'Look', name: 'logs', summary: 'Show the log, and follow it', load: () => import('./commands/logs.ts') },
-  { group: 'Look', name: 'pool', summary: 'Warm, starting and leased sandboxes', load: () => import('./commands/pool.ts') },
+  {
+    group: 'Look',
+    name: 'pool',
+    summary: 'Warm, starting and leased sandboxes, why so many, and what is left over',
+    load: () => import('./commands/pool.ts'),
+  },
 
   { group: 'Help', name: 'help', summary: 'Explain a command or a topic', load: () => import('./commands/help.ts') },
   { group: 'Help', name: 'completion', summary: 'Print shell completion', load: () => import('./commands/completion.ts') },

@@ -1,4 +1,5 @@
 /** Every setting: name, default, meaning. The only reader of `process.env`. Precedence: flag, environment, default. */
+import { totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { ConductorError, type Limits } from '@maestro/contract'
 import { isAddressRange } from './sandbox/egress/addresses.ts'
@@ -156,7 +157,20 @@ export const settings = {
     'How long the head of a request at the egress proxy, or the first bytes of a tunnel, may take to arrive.',
   ),
   sandboxesMax: integer('MAESTRO_SANDBOXES_MAX', 64, 1, 10_000, 'Sandboxes that may exist at once.'),
-  warmPerDeployment: integer('MAESTRO_WARM', 2, 0, 100, 'Warm sandboxes the pool keeps per deployment.'),
+  warmAtFirst: integer(
+    'MAESTRO_WARM',
+    2,
+    0,
+    100,
+    'Warm sandboxes for a release in its first quarter of an hour; afterwards its use decides. 0 starts none ahead of demand, ever.',
+  ),
+  poolMemoryMiBMax: integer(
+    'MAESTRO_POOL_MEMORY_MIB',
+    0,
+    0,
+    16_777_216,
+    'Memory that all sandboxes should take, MiB; warm ones give way to leased ones. 0 means half of the machine’s.',
+  ),
   fastStart: choice(
     'MAESTRO_FAST_START',
     'on',
@@ -281,6 +295,13 @@ export const egressLimits = (config: Config): EgressLimits => ({
   headBytesMax: config.egressHeadBytesMax,
   headMsMax: config.egressHeadMsMax,
 })
+
+/** What all sandboxes should take, bytes. */
+export const poolMemoryBytesMax = (config: Config): number =>
+  config.poolMemoryMiBMax > 0 ? config.poolMemoryMiBMax * MiB : Math.floor(machineMemoryBytes() / 2)
+
+/** What we may use: of the machine, or of the container we are in. */
+const machineMemoryBytes = (): number => Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
 
 function closest(name: string, known: ReadonlySet<string>): string {
   const near = [...known].find(candidate => candidate.startsWith(name.slice(0, 11)) || name.startsWith(candidate))

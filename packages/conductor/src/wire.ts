@@ -16,7 +16,7 @@ import { createApi } from './api/api.ts'
 import { createOperatorCheck } from './api/auth.ts'
 import { serveConsole } from './api/console.ts'
 import { createHandlers } from './api/handlers.ts'
-import { type Config, egressLimits, inheritedEnvironment } from './config.ts'
+import { type Config, egressLimits, inheritedEnvironment, poolMemoryBytesMax } from './config.ts'
 import { createDeployments } from './deployment/deployments.ts'
 import { createFastStarts } from './faststart/fast-starts.ts'
 import { createGuard } from './gateway/guard.ts'
@@ -35,14 +35,18 @@ import { startStub } from './replay/stub-upstream.ts'
 import { writeRuntimeFile } from './runtime-file.ts'
 import { chooseDriver } from './sandbox/drivers.ts'
 import { OwnAddress } from './sandbox/egress/own-address.ts'
+import { createLeakMeter } from './sandbox/leak-meter.ts'
 import type { Journal } from './session/stages.ts'
 import { createJournal } from './store/journal.ts'
 import { lockDataFolder } from './store/lock-data-folder.ts'
 import { openStore } from './store/open-store.ts'
 import { createChanges } from './telemetry/changes.ts'
+import { EventLoopDelay } from './telemetry/event-loop-delay.ts'
 import { createLogFeed } from './telemetry/log-feed.ts'
 import { fileSink, terminalSink } from './telemetry/log-sinks.ts'
 import { createLog } from './telemetry/logger.ts'
+import { metricsText, readProcessFacts } from './telemetry/metrics.ts'
+import { SessionCounts } from './telemetry/session-counts.ts'
 import { createConsoleSessions } from './tenancy/console-sessions.ts'
 import { readOperatorKey } from './tenancy/operator-key.ts'
 import { createSecrets } from './tenancy/secrets.ts'
@@ -148,10 +152,14 @@ async function start(
   if (mended.length + lost > 0) world.log.warn('recovered', { recordings: mended.length, sessions: lost })
 
   const changes = createChanges()
+  const leaks = createLeakMeter(driver, world)
+  const sessionCounts = new SessionCounts()
+  const loopDelay = started.add('event loop delay', new EventLoopDelay(world), open => open.close())
   const journal = started.add('journal', createJournal({ store, world, tenant: localTenant }), open => open.flush())
   const watchedJournal: Journal = {
     save: session => {
       journal.save(session)
+      sessionCounts.saw(session)
       changes.tell({ kind: 'session', id: session.id })
     },
     flush: () => journal.flush(),
@@ -175,7 +183,8 @@ async function start(
         recording: runnable => startStub(runnable, recorder, world),
       },
       sandboxesMax: config.sandboxesMax,
-      warmPerDeployment: config.warmPerDeployment,
+      memoryBytesMax: poolMemoryBytesMax(config),
+      warmAtFirst: config.warmAtFirst,
     }),
     open => open.close(),
   )
@@ -303,6 +312,16 @@ async function start(
       journal,
       deployments,
       pool,
+      leaks,
+      metrics: async () =>
+        metricsText({
+          pool: pool.view(),
+          counts: pool.counts(),
+          leaks: await leaks(),
+          sessions: sessionCounts,
+          process: readProcessFacts(startedAt, loopDelay),
+          version,
+        }),
       recorder,
       changes,
       logs,

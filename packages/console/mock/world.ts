@@ -209,30 +209,42 @@ export function makeWorld(now: number, origin: string, isEmpty: boolean) {
   }
 
   const open = () => sessions.filter(session => session.state !== 'closed').length
-  const pool = (): PoolView => ({
-    driver: 'bubblewrap',
-    sandboxesMax: 64,
-    starting: deployments.length ? 1 : 0,
-    warm: deployments.length ? 4 : 0,
-    leased: open(),
-    draining: 0,
-    hits: isEmpty ? 0 : 412,
-    misses: isEmpty ? 0 : 23,
-    orphans: 0,
-    deployments: deployments.map(item => ({
-      deployment: item.id,
-      name: item.name,
-      target: 2,
-      starting: item.name === 'broken' ? 1 : 0,
-      warm: item.name === 'broken' ? 0 : 2,
-      leased: sessions.filter(session => session.deployment === item.id && session.state !== 'closed').length,
-      hits: item.name === 'github' ? 301 : 111,
-      misses: item.name === 'github' ? 11 : 12,
-      startMsP50: item.name === 'broken' ? null : 118.2,
-      startMsP95: item.name === 'broken' ? null : 163.9,
-      lastError: item.name === 'broken' ? 'sandbox_crashed: the server ended with code 1 before it answered initialize' : null,
-    })),
-  })
+  const pool = (): PoolView => {
+    const lines = deployments.map(item => poolLine(item, sessions.filter(isOpenOn(item.id)).length))
+    const total = (of: (line: PoolView['deployments'][number]) => number) => lines.reduce((sum, line) => sum + of(line), 0)
+    const memoryBytes = total(line => (line.leased + line.warm + line.starting) * (line.memoryBytes ?? 0))
+    return {
+      driver: 'bubblewrap',
+      sandboxesMax: 64,
+      memoryBytesMax: 12 * 1024 ** 3,
+      memoryBytes,
+      starting: total(line => line.starting),
+      warm: total(line => line.warm),
+      frozen: total(line => line.frozen),
+      leased: open(),
+      draining: 0,
+      waiting: 0,
+      hits: isEmpty ? 0 : 412,
+      misses: isEmpty ? 0 : 23,
+      hitRatio: isEmpty ? null : 412 / 435,
+      evictions: isEmpty ? 0 : 3,
+      orphans: 0,
+      leaks: { processes: 0, mounts: 0, cgroups: 0, files: 0 },
+      tenants: isEmpty
+        ? []
+        : [
+            {
+              tenant: 'ten_00000000000000local0',
+              leased: open(),
+              leasedMax: 64,
+              idle: total(line => line.warm + line.starting),
+              waiting: 0,
+              memoryBytes,
+            },
+          ],
+      deployments: lines,
+    }
+  }
   const status = (): Status => ({
     ready: true,
     version: '0.1.0',
@@ -251,3 +263,43 @@ export function makeWorld(now: number, origin: string, isEmpty: boolean) {
 }
 
 export type MockWorld = ReturnType<typeof makeWorld>
+
+const isOpenOn = (deployment: string) => (session: Session) => session.deployment === deployment && session.state !== 'closed'
+
+/** What the pool holds for a deployment: one in daily use, one that never starts, the rest seldom used. */
+function poolLine({ id, name }: Deployment, leased: number): PoolView['deployments'][number] {
+  const MiB = 1024 ** 2
+  const usual = {
+    deployment: id,
+    tenant: 'ten_00000000000000local0',
+    name,
+    wish: 1,
+    target: 1,
+    starting: 0,
+    warm: 1,
+    frozen: 1,
+    leased,
+    hits: 111,
+    misses: 12,
+    hitRatio: 111 / 123,
+    evictions: 0,
+    ratePerMinute: 0.12,
+    burst: 1,
+    refillMs: 121,
+    missProbability: 0.000_19,
+    memoryBytes: 58 * MiB,
+    startMsP50: 118.2,
+    startMsP95: 163.9,
+    lastError: null,
+  }
+  if (name === 'github') {
+    const busy = { wish: 4, target: 4, warm: 3, starting: 1, frozen: 2, hits: 301, misses: 11, hitRatio: 301 / 312 }
+    return { ...usual, ...busy, ratePerMinute: 6.4, burst: 2.3, memoryBytes: 71 * MiB, evictions: 3 }
+  }
+  if (name === 'broken') {
+    const failing = { wish: 2, target: 2, warm: 0, starting: 1, frozen: 0, hits: 0, misses: 0, hitRatio: null, ratePerMinute: 0 }
+    const lastError = 'sandbox_crashed: the server ended with code 1 before it answered initialize'
+    return { ...usual, ...failing, memoryBytes: null, startMsP50: null, startMsP95: null, lastError }
+  }
+  return usual
+}

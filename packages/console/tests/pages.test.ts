@@ -76,6 +76,25 @@ suite('pages', { skip }, () => {
     }
   })
 
+  test('the pool says why it holds as many as it does, and what was left over', async () => {
+    const page = await stand.page('/pool')
+    await page.getByText('6.4 sessions a minute, 2.3 at a time, replaced in 121 ms; 4 keep misses below 1 in 5,300.').waitFor()
+    await page.getByText('Last start of broken failed:').waitFor()
+    assert.match(
+      await seenIn(page.getByLabel('The pool now')),
+      /Warm\s*4\s*3 of them frozen[\s\S]*Memory\s*\d+ MiB\s*of 12 GiB, 3 evictions/,
+    )
+    const left = page.getByRole('region', { name: 'Left over' })
+    assert.match(await seenIn(left), /Nothing/)
+
+    const pool = { ...stand.mock.world.pool(), leaks: { processes: 2, mounts: 0, cgroups: 1, files: 0 } }
+    await page.route('**/v1/pool', route => route.fulfill({ json: pool }))
+    await page.reload()
+    await left.getByText('3 things').waitFor()
+    assert.match(await seenIn(left), /Processes\s*2\s*Mounts\s*0\s*Control groups\s*1/)
+    assert.deepEqual(await axeFindings(page), [])
+  })
+
   test('a page that does not exist is told apart from one that may not be seen', async () => {
     const page = await stand.page('/sessions/ses_0mh0000000000000nope')
     await page.getByText('There is no such session').waitFor()

@@ -97,8 +97,8 @@ export const Deployment = Type.Object({
   args: Type.Array(Type.String()),
   egress: Type.Array(Type.String(), { description: 'Host names the server may reach; empty means none.' }),
   limits: Limits,
-  egressRecord: Type.Boolean({ description: 'Whether the HTTP exchanges of its connections go on the tape.' }),
   start: Type.Optional(nullable(Start)),
+  egressRecord: Type.Boolean({ description: 'Whether the HTTP exchanges of its connections go on the tape.' }),
   mcpUrl: Type.String(),
   createdAt: instant('When it was deployed.'),
   updatedAt: instant('When it last changed.'),
@@ -202,26 +202,67 @@ export const Replay = Type.Object({
 })
 export type Replay = Static<typeof Replay>
 
+export const Leaks = Type.Object(
+  {
+    processes: Type.Integer(),
+    mounts: Type.Integer(),
+    cgroups: Type.Integer(),
+    files: Type.Integer({ description: 'Sockets and folders.' }),
+  },
+  {
+    description:
+      'What of ours is on the machine now and belongs to no sandbox that runs, by looking. All 0, or there is a mistake.',
+  },
+)
+export type Leaks = Static<typeof Leaks>
+
 export const PoolView = Type.Object({
   driver: Type.String(),
   sandboxesMax: Type.Integer(),
+  memoryBytesMax: Type.Integer({ description: 'Memory that all sandboxes should take; what is warm yields to what is leased.' }),
+  memoryBytes: Type.Integer({ description: 'Memory of all sandboxes there are, by what was measured of their releases.' }),
   starting: Type.Integer(),
   warm: Type.Integer(),
+  frozen: Type.Integer({ description: 'How many of the warm ones stand still and take no CPU.' }),
   leased: Type.Integer(),
   draining: Type.Integer(),
+  waiting: Type.Integer({ description: 'Sessions that wait for a place.' }),
   hits: Type.Integer({ description: 'Leases served by a warm sandbox since start.' }),
   misses: Type.Integer({ description: 'Leases that had to start one.' }),
-  orphans: Type.Integer({ description: 'Processes of ours that outlived their sandbox.' }),
+  hitRatio: nullable(Type.Number({ description: 'Hits among hits and misses; null before the first.' })),
+  evictions: Type.Integer({ description: 'Warm sandboxes ended to make room for others, though they were worth keeping.' }),
+  orphans: Type.Integer({ description: 'Processes that ever outlived their sandbox.' }),
+  leaks: nullable(Leaks),
+  tenants: Type.Array(
+    Type.Object({
+      tenant: id('ten', 'Tenant.'),
+      leased: Type.Integer(),
+      leasedMax: Type.Integer({ description: 'How many it may lease, so that no tenant takes all places.' }),
+      idle: Type.Integer({ description: 'Warm and starting ones.' }),
+      waiting: Type.Integer(),
+      memoryBytes: Type.Integer(),
+    }),
+  ),
   deployments: Type.Array(
     Type.Object({
       deployment: id('dep', 'Deployment.'),
+      tenant: id('ten', 'Tenant.'),
       name: Type.String(),
-      target: Type.Integer({ description: 'How many warm sandboxes the pool keeps.' }),
+      wish: Type.Integer({ description: 'How many warm sandboxes its use is worth.' }),
+      target: Type.Integer({ description: 'How many of them the pool keeps; fewer than the wish where room is short.' }),
       starting: Type.Integer(),
       warm: Type.Integer(),
+      frozen: Type.Integer(),
       leased: Type.Integer(),
       hits: Type.Integer(),
       misses: Type.Integer(),
+      hitRatio: nullable(Type.Number()),
+      evictions: Type.Integer(),
+      ratePerMinute: Type.Number({ description: 'Sessions per minute that the pool reckons with.' }),
+      burst: Type.Number({ description: 'How many come together.' }),
+      refillMs: Type.Number({ description: 'How long it takes to replace a leased sandbox.' }),
+      missProbability: Type.Number({ description: 'Where one more warm sandbox would cost more than the waiting it saves.' }),
+      memoryBytes: nullable(Type.Integer({ description: 'Of one sandbox, measured; null before the first was.' })),
       startMsP50: nullable(Type.Number()),
       startMsP95: nullable(Type.Number()),
       lastError: nullable(Type.String()),

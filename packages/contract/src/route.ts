@@ -4,8 +4,8 @@ import type { ErrorCode } from './errors.ts'
 /** Who may call: anybody (`public`), or the operator of this install (`operator`: key, console cookie or operator token). */
 export type Access = 'public' | 'operator'
 
-/** `json`, or what streams: NDJSON lines, server-sent events, raw bytes. */
-export type Produces = 'json' | 'ndjson' | 'sse' | 'bytes'
+/** `json`, plain text, or what streams: NDJSON lines, server-sent events, raw bytes. */
+export type Produces = 'json' | 'text' | 'ndjson' | 'sse' | 'bytes'
 
 /** A route is data: server handlers, OpenAPI, clients and docs follow from it. */
 export interface Route<

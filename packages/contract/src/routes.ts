@@ -81,6 +81,13 @@ export const routes = {
   }),
 
   getPool: route({ method: 'GET', path: '/v1/pool', summary: 'Warm, starting and leased sandboxes', reply: PoolView }),
+  getMetrics: route({
+    method: 'GET',
+    path: '/metrics',
+    summary: 'Gauges and counters in the text format of Prometheus',
+    reply: Type.String(),
+    produces: 'text',
+  }),
 
   listSessions: route({
     method: 'GET',

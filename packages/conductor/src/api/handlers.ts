@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import {
   ConductorError,
+  type Leaks,
   type LogEntry,
   localTenant,
   parseId,
@@ -17,6 +18,7 @@ import type { Journal, Pool, Recorder } from '../session/stages.ts'
 import type { Store } from '../store/store.ts'
 import type { Changes } from '../telemetry/changes.ts'
 import type { LogFeed } from '../telemetry/log-feed.ts'
+import { metricsMediaType } from '../telemetry/write-metrics.ts'
 import type { ConsoleSessions } from '../tenancy/console-sessions.ts'
 import type { Secrets } from '../tenancy/secrets.ts'
 import type { World } from '../world.ts'
@@ -32,6 +34,8 @@ export interface HandlerParts {
   journal: Journal
   deployments: Deployments
   pool: Pool
+  leaks(): Promise<Leaks | null>
+  metrics(): Promise<string>
   recorder: Recorder
   changes: Changes
   logs: LogFeed
@@ -88,7 +92,8 @@ export function createHandlers(parts: HandlerParts): Handlers {
       return {}
     },
 
-    getPool: async () => parts.pool.view(),
+    getPool: async () => ({ ...parts.pool.view(), leaks: await parts.leaks() }),
+    getMetrics: async ({ reply }) => reply.type(metricsMediaType).send(await parts.metrics()),
 
     listSessions: async ({ query }) => {
       await journal.flush()

@@ -49,6 +49,7 @@ export function describeApi(version: string): Record<string, unknown> {
 
 const mediaTypes = {
   json: 'application/json',
+  text: 'text/plain',
   ndjson: 'application/x-ndjson',
   sse: 'text/event-stream',
   bytes: 'application/octet-stream',

@@ -58,6 +58,15 @@ export class PingedUpstream implements Upstream {
   resume(): void {
     this.#inner.resume()
   }
+  freeze(): boolean {
+    return this.#inner.freeze?.() ?? false
+  }
+  thaw(): void {
+    this.#inner.thaw?.()
+  }
+  memoryBytes(): number | null {
+    return this.#inner.memoryBytes?.() ?? null
+  }
   close(): Promise<void> {
     return this.#inner.close()
   }

@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os'
-import { ConductorError, type DeploymentId, makeId, type PoolView } from '@maestro/contract'
-import { planPool } from '@maestro/logic'
+import { ConductorError, type DeploymentId, makeId, type TenantId } from '@maestro/contract'
+import { chooseVictim, placesOfTenantMax, planPool } from '@maestro/logic'
 import type { SandboxDriver } from '../sandbox/sandbox.ts'
-import type { Lease, Pool, Runnable, Upstream } from '../session/stages.ts'
+import type { Lease, Pool, PoolCounts, PoolState, Runnable, Upstream } from '../session/stages.ts'
 import type { World } from '../world.ts'
+import { Refills } from './refills.ts'
 import { fingerprintOf, isBundle, Shelf } from './shelf.ts'
 import { type BundleRunnable, Standby, type StandbyListener } from './standby.ts'
 
@@ -16,7 +17,10 @@ export interface PoolParts {
     recording(runnable: Runnable): Upstream | Promise<Upstream>
   }
   sandboxesMax: number
-  warmPerDeployment: number
+  /** Memory that all sandboxes should take, bytes; leases are never refused for it. */
+  memoryBytesMax: number
+  /** Sandboxes to hold for a release that is new; afterwards its use decides. 0: none is ever started ahead of demand. */
+  warmAtFirst: number
   /** Starts ahead of demand at the same time; as many as there are cores where it is left out. */
   startsMax?: number
 }
@@ -24,7 +28,15 @@ export interface PoolParts {
 /** When to come again after all sandboxes were leased, ms: about the time a short session takes. */
 const retryAfterMs = 1000
 
+/** Use that ends is no event, so plans are made anew this often while anything waits, ms. */
+const replanMs = 5000
+/** A warm sandbox that nobody took for so long is frozen, ms. */
+const freezeAfterMs = 2000
+/** Planning takes no larger share of the time than one in so many. */
+const planRest = 20
+
 interface Waiter {
+  tenant: TenantId
   start(): void
   refuse(failure: ConductorError): void
 }
@@ -44,8 +56,14 @@ class WarmPool implements Pool {
   readonly #waiters: Waiter[] = []
   #hits = 0
   #misses = 0
+  #evictions = 0
+  #starts = 0
+  #startFailures = 0
+  readonly #refills = new Refills()
   #closed = false
   #balancing = false
+  #planMs = 0
+  #cancelReplan: (() => void) | null = null
 
   constructor(parts: PoolParts) {
     this.#parts = parts
@@ -59,14 +77,17 @@ class WarmPool implements Pool {
 
     const shelf = this.#shelfOf(runnable)
     const fingerprint = fingerprintOf(runnable)
+    this.#checkShare(runnable.tenant)
     if (!options.fresh) {
+      shelf.demand.arrived(askedMs)
+      this.#balanceSoon()
       const found = shelf.find(fingerprint)
       if (found) {
         const granted = await this.#leaseFound(shelf, found, askedMs)
         if (granted) return granted
       } else this.#count(shelf, 'misses')
     }
-    const standby = await this.#startLeased(shelf, runnable, fingerprint)
+    const standby = await this.#startLeased(runnable, fingerprint)
     return this.#grant(standby, await standby.started, false, askedMs)
   }
 
@@ -82,31 +103,60 @@ class WarmPool implements Pool {
     this.#balanceSoon()
   }
 
-  view(): PoolView {
+  view(): PoolState {
     const shelves = [...this.#shelves.values()]
     const total = (state: Standby['state']) => shelves.reduce((sum, shelf) => sum + shelf.count(state), 0)
     const others = (deployment: DeploymentId) => [...this.#others.values()].filter(other => other === deployment).length
+    const nowMs = this.#world.monotonicMs()
     return {
       driver: this.#parts.driver.name,
       sandboxesMax: this.#parts.sandboxesMax,
+      memoryBytesMax: this.#parts.memoryBytesMax,
+      memoryBytes: Math.round(shelves.reduce((sum, shelf) => sum + shelf.memoryBytesOfAll, 0)),
       starting: total('starting'),
       warm: total('warm'),
+      frozen: shelves.reduce((sum, shelf) => sum + shelf.frozen, 0),
       leased: total('leased') + this.#others.size,
       draining: total('draining'),
+      waiting: this.#waiters.length,
       hits: this.#hits,
       misses: this.#misses,
+      hitRatio: ratioOf(this.#hits, this.#misses),
+      evictions: this.#evictions,
       orphans: this.#parts.driver.orphans ?? 0,
+      tenants: this.#tenants().map(tenant => {
+        const theirs = shelves.filter(shelf => shelf.runnable.tenant === tenant)
+        const count = (state: Standby['state']) => theirs.reduce((sum, shelf) => sum + shelf.count(state), 0)
+        return {
+          tenant,
+          leased: count('leased'),
+          leasedMax: this.#leasedMax,
+          idle: count('warm') + count('starting'),
+          waiting: this.#waiters.filter(waiter => waiter.tenant === tenant).length,
+          memoryBytes: Math.round(theirs.reduce((sum, shelf) => sum + shelf.memoryBytesOfAll, 0)),
+        }
+      }),
       deployments: shelves
         .filter(shelf => shelf.served || shelf.standbys.size > 0 || others(shelf.runnable.deployment) > 0)
         .map(shelf => ({
           deployment: shelf.runnable.deployment,
+          tenant: shelf.runnable.tenant,
           name: shelf.runnable.name,
-          target: shelf.target,
+          wish: shelf.plan.wish,
+          target: shelf.plan.target,
           starting: shelf.count('starting'),
           warm: shelf.count('warm'),
+          frozen: shelf.frozen,
           leased: shelf.count('leased') + others(shelf.runnable.deployment),
           hits: shelf.hits,
           misses: shelf.misses,
+          hitRatio: ratioOf(shelf.hits, shelf.misses),
+          evictions: shelf.evictions,
+          ratePerMinute: 60 * shelf.demand.ratePerSecond(nowMs),
+          burst: shelf.demand.burst(nowMs),
+          refillMs: shelf.plan.refillMs,
+          missProbability: shelf.plan.missProbability,
+          memoryBytes: shelf.memoryBytes === null ? null : Math.round(shelf.memoryBytes),
           startMsP50: shelf.startTimes.percentile(0.5),
           startMsP95: shelf.startTimes.percentile(0.95),
           lastError: shelf.lastError,
@@ -114,8 +164,13 @@ class WarmPool implements Pool {
     }
   }
 
+  counts(): PoolCounts {
+    return { starts: this.#starts, startFailures: this.#startFailures, ...this.#refills.view }
+  }
+
   async close(): Promise<void> {
     this.#closed = true
+    this.#cancelReplan?.()
     for (const waiter of this.#waiters.splice(0)) waiter.refuse(draining())
     await Promise.all([
       ...this.#standbys().map(standby => standby.end()),
@@ -143,6 +198,7 @@ class WarmPool implements Pool {
   async #leaseFound(shelf: Shelf, standby: Standby, askedMs: number): Promise<Lease | null> {
     const warm = standby.state === 'warm'
     standby.lease()
+    shelf.vacated()
     this.#count(shelf, warm ? 'hits' : 'misses')
     if (warm) shelf.sound()
     this.#balanceSoon()
@@ -155,34 +211,68 @@ class WarmPool implements Pool {
   }
 
   /** Starts a sandbox for somebody who waits. Throws `pool_exhausted` where every place is held. */
-  #startLeased(shelf: Shelf, runnable: BundleRunnable, fingerprint: string): Promise<Standby> {
+  #startLeased(runnable: BundleRunnable, fingerprint: string): Promise<Standby> {
     const start = () => this.#start(runnable, fingerprint, true)
     if (this.#closed) return Promise.reject(draining())
     if (this.#existing() < this.#parts.sandboxesMax) return Promise.resolve(start())
     const ending = this.#standbys().filter(standby => standby.state === 'draining').length
     if (ending <= this.#waiters.length) {
-      const victim = this.#findVictim(shelf)
+      const victim = this.#findVictim()
       if (!victim) {
         throw new ConductorError('pool_exhausted', `All ${this.#parts.sandboxesMax} sandboxes are leased.`, {
           retry_after_ms: retryAfterMs,
         })
       }
-      void victim.end()
+      this.#evict(victim.shelf, victim.standby)
     }
     return new Promise((resolve, reject) => {
-      this.#waiters.push({ start: () => resolve(start()), refuse: reject })
+      this.#waiters.push({ tenant: runnable.tenant, start: () => resolve(start()), refuse: reject })
     })
   }
 
-  /** What is given up first: the last of the fullest shelf of others, then of one's own. */
-  #findVictim(own: Shelf): Standby | null {
-    const others = [...this.#shelves.values()].filter(shelf => shelf !== own)
-    const fullest = others.toSorted((a, b) => b.idle().length - a.idle().length)
-    for (const shelf of [...fullest, own]) {
-      const victim = shelf.idle().at(-1)
-      if (victim) return victim
-    }
-    return null
+  /** What is given up first for somebody who needs a place now. */
+  #findVictim(): { shelf: Shelf; standby: Standby } | null {
+    const shelves = [...this.#shelves.values()]
+    const index = chooseVictim(
+      shelves.map(shelf => {
+        const { tenant, starting, warm, leased, lastUsedMs } = shelf.state
+        return { tenant, idle: starting + warm, leased, target: shelf.plan.target, lastUsedMs }
+      }),
+    )
+    const shelf = index === null ? undefined : shelves[index]
+    const standby = shelf?.idle().at(-1)
+    return shelf && standby ? { shelf, standby } : null
+  }
+
+  /** Ends what would be worth keeping, because its room is worth more to another. */
+  #evict(shelf: Shelf, standby: Standby): void {
+    shelf.evictions++
+    this.#evictions++
+    void standby.end()
+  }
+
+  /** Throws `pool_exhausted` where a tenant would take what is set aside for others. */
+  #checkShare(tenant: TenantId): void {
+    const max = this.#leasedMax
+    if (max >= this.#parts.sandboxesMax || this.#leasedBy(tenant) < max) return
+    throw new ConductorError('pool_exhausted', `This tenant’s share of ${max} sandboxes is leased.`, {
+      retry_after_ms: retryAfterMs,
+    })
+  }
+
+  /** Sandboxes the tenant holds, and places it waits for. */
+  #leasedBy(tenant: TenantId): number {
+    let count = this.#waiters.filter(waiter => waiter.tenant === tenant).length
+    for (const shelf of this.#shelves.values()) if (shelf.runnable.tenant === tenant) count += shelf.count('leased')
+    return count
+  }
+
+  #tenants(): TenantId[] {
+    return [...new Set([...this.#shelves.values()].map(shelf => shelf.runnable.tenant))]
+  }
+
+  get #leasedMax(): number {
+    return placesOfTenantMax(this.#parts.sandboxesMax, this.#tenants().length)
   }
 
   #start(runnable: BundleRunnable, fingerprint: string, leased: boolean): Standby {
@@ -191,6 +281,10 @@ class WarmPool implements Pool {
     const shelf = this.#shelfOf(runnable)
     const standby = new Standby(driver, world, runnable, fingerprint, leased, this.#listenerOf(shelf))
     shelf.standbys.add(standby)
+    standby.started.then(
+      () => this.#starts++,
+      () => this.#startFailures++,
+    )
     return standby
   }
 
@@ -198,6 +292,12 @@ class WarmPool implements Pool {
     return {
       warmed: standby => {
         shelf.warmed(standby)
+        const emptyMs = shelf.refilled()
+        if (emptyMs !== null) this.#refills.add(emptyMs)
+        this.#world.after(freezeAfterMs, () => {
+          if (standby.state === 'warm') shelf.weigh(standby)
+          standby.freeze()
+        })
         this.#balanceSoon()
       },
       failed: (standby, why) => {
@@ -224,46 +324,89 @@ class WarmPool implements Pool {
     return { id, upstream, warm, waitMs: this.#world.monotonicMs() - askedMs, startMs, release }
   }
 
-  /** Lets those in who wait, in the order they came. */
+  /** Lets those in who wait: of the tenant that holds least whoever came first. */
   #admit(): void {
-    while (this.#waiters.length > 0 && this.#existing() < this.#parts.sandboxesMax) this.#waiters.shift()?.start()
+    while (this.#waiters.length > 0 && this.#existing() < this.#parts.sandboxesMax) {
+      const tenants = [...new Set(this.#waiters.map(({ tenant }) => tenant))]
+      const least = tenants.length > 1 ? tenants.toSorted((a, b) => this.#heldBy(a) - this.#heldBy(b))[0] : tenants[0]
+      const next = this.#waiters.findIndex(({ tenant }) => tenant === least)
+      this.#waiters.splice(next, 1)[0]?.start()
+    }
   }
 
-  /** Once for all changes of this turn. */
+  #heldBy(tenant: TenantId): number {
+    return this.#leasedBy(tenant) - this.#waiters.filter(waiter => waiter.tenant === tenant).length
+  }
+
+  /** Once for all changes of this turn, and not so often that planning for very many deployments would take the time of their sessions. */
   #balanceSoon(): void {
     if (this.#balancing || this.#closed) return
     this.#balancing = true
-    queueMicrotask(() => {
+    const balance = () => {
       this.#balancing = false
-      if (!this.#closed) this.#balance()
-    })
+      if (this.#closed) return
+      const beganMs = this.#world.monotonicMs()
+      this.#balance()
+      this.#planMs = this.#world.monotonicMs() - beganMs
+    }
+    if (this.#planMs < 1) queueMicrotask(balance)
+    else this.#world.after(this.#planMs * planRest, balance)
   }
 
   #balance(): void {
-    const { sandboxesMax, warmPerDeployment, startsMax = availableParallelism() } = this.#parts
+    const { sandboxesMax, memoryBytesMax, warmAtFirst, startsMax = availableParallelism() } = this.#parts
     const shelves = [...this.#shelves.values()]
-    const ending = this.#standbys().filter(standby => standby.state === 'draining').length
+    let draining = 0
+    let drainingBytes = 0
+    for (const shelf of shelves) {
+      const ending = shelf.count('draining')
+      draining += ending
+      drainingBytes += ending * shelf.memoryBytesEach
+    }
     const plan = planPool(
       shelves.map(shelf => shelf.state),
-      { sandboxesMax, warmPerDeployment, startsMax, draining: ending, waiting: this.#waiters.length },
+      {
+        sandboxesMax,
+        memoryBytesMax,
+        startsMax,
+        ahead: warmAtFirst > 0,
+        draining,
+        drainingBytes,
+        waiting: this.#waiters.length,
+      },
     )
     shelves.forEach((shelf, index) => {
-      shelf.target = plan.targets[index] ?? 0
+      shelf.plan = plan.shelves[index]!
+      shelf.forgetVacant()
     })
-    for (const { key, count } of plan.drop) {
-      const idle = this.#shelves.get(key as DeploymentId)?.idle() ?? []
-      for (const standby of idle.slice(-count)) void standby.end()
+    for (const { key, count, forRoom } of plan.drop) {
+      const shelf = this.#shelves.get(key as DeploymentId)!
+      const idle = shelf.idle().slice(-count)
+      for (const [index, standby] of idle.entries()) {
+        if (index < forRoom) this.#evict(shelf, standby)
+        else void standby.end()
+      }
     }
     for (const key of plan.start) {
       const shelf = this.#shelves.get(key as DeploymentId)
       if (shelf && isBundle(shelf.runnable)) this.#start(shelf.runnable, shelf.fingerprint, false)
     }
+    this.#replanLater()
+  }
+
+  /** What nobody uses any more is given up though nothing happens. */
+  #replanLater(): void {
+    if (this.#cancelReplan || this.#standbys().length === 0) return
+    this.#cancelReplan = this.#world.after(replanMs, () => {
+      this.#cancelReplan = null
+      this.#balanceSoon()
+    })
   }
 
   #shelfOf(runnable: Runnable): Shelf {
     let shelf = this.#shelves.get(runnable.deployment)
     if (!shelf) {
-      shelf = new Shelf(runnable, this.#world)
+      shelf = new Shelf(runnable, this.#world, this.#parts.warmAtFirst)
       this.#shelves.set(runnable.deployment, shelf)
     }
     return shelf
@@ -291,4 +434,5 @@ class WarmPool implements Pool {
   }
 }
 
+const ratioOf = (hits: number, misses: number): number | null => (hits + misses === 0 ? null : hits / (hits + misses))
 const draining = (): ConductorError => new ConductorError('conductor_draining', 'The pool is closing.')

@@ -30,9 +30,13 @@ export class Standby {
   state: 'starting' | 'warm' | 'leased' | 'draining' | 'gone' = 'starting'
   /** From spawn until warm, ms; 0 while it is not warm. */
   startMs = 0
+  /** Whether it stands still and takes no CPU. */
+  frozen = false
   readonly #world: World
   readonly #listener: StandbyListener
   readonly #begunMs: number
+  /** A server with connections of its own must answer them, or they break while it waits. */
+  readonly #mayFreeze: boolean
   #upstream: Upstream | null = null
   #held: HeldUpstream | null = null
   #cancelTimer: () => void = () => {}
@@ -53,6 +57,7 @@ export class Standby {
     this.#world = world
     this.#listener = listener
     this.#begunMs = world.monotonicMs()
+    this.#mayFreeze = runnable.egress.length === 0
     if (leased) this.state = 'leased'
     this.started = this.#start(driver, runnable)
     this.started.catch(() => {})
@@ -62,7 +67,19 @@ export class Standby {
   lease(): void {
     this.state = 'leased'
     this.#cancelTimer()
+    if (this.frozen) this.#upstream?.thaw?.()
+    this.frozen = false
     this.#held?.release()
+  }
+
+  /** Nobody takes it for now: it stands still until somebody does. */
+  freeze(): void {
+    if (this.state === 'warm' && this.#mayFreeze) this.frozen = this.#upstream?.freeze?.() ?? false
+  }
+
+  /** Memory it holds, bytes, or null where nobody counts. */
+  get memoryBytes(): number | null {
+    return this.#upstream?.memoryBytes?.() ?? null
   }
 
   /** Ends it; settles when nothing of it exists. */
@@ -155,6 +172,7 @@ export class Standby {
     if (this.state === 'gone') return
     this.#cancelTimer()
     this.state = 'draining'
+    this.frozen = false
     await this.started.catch(() => {})
     await this.#upstream?.close()
     this.#leave()

@@ -4,10 +4,17 @@ const keptMax = 100
 /** How long the last starts took, ms. */
 export class StartTimes {
   #kept: number[] = []
+  #sumMs = 0
 
   add(startMs: number): void {
     this.#kept.push(startMs)
-    if (this.#kept.length > keptMax) this.#kept.shift()
+    this.#sumMs += startMs
+    if (this.#kept.length > keptMax) this.#sumMs -= this.#kept.shift()!
+  }
+
+  /** Their mean, or null before the first start. */
+  get meanMs(): number | null {
+    return this.#kept.length === 0 ? null : this.#sumMs / this.#kept.length
   }
 
   /** The nearest-rank percentile, or null before the first start. */

@@ -4,12 +4,21 @@ import { setTimeout } from 'node:timers/promises'
 import type { World } from '../world.ts'
 import type { Cgroup } from './cgroup/cgroup.ts'
 import type { EgressProxy } from './egress/egress-proxy.ts'
-import { childrenOf, signalTo, startTimeOf } from './processes.ts'
+import { childrenOf, descendantsOf, signalTo, startTimeOf } from './processes.ts'
 import type { ProcessTree, TreeEnd } from './stdio-upstream.ts'
 
 const startMsMax = 10_000
 const killedMsMax = 3000
 const pollMs = 5
+
+export interface TreeNews {
+  /** So many processes would not go; `pid` is the first of the tree. */
+  stayed(count: number, pid: number): void
+  /** It is about to be frozen. */
+  freezing(): void
+  /** Memory of these processes, bytes, where no group counts it; null where that would say nothing. */
+  weigh(pids: readonly number[]): number | null
+}
 
 /** bubblewrap outside, the first process of the pid namespace inside, and what they hold. */
 export class NamespacedTree implements ProcessTree {
@@ -20,18 +29,16 @@ export class NamespacedTree implements ProcessTree {
   /** First process of the pid namespace: when it goes, the kernel ends everything in there. 0 until known. */
   init = 0
   readonly #child: ChildProcess
+  readonly #cgroup: Cgroup | null
   readonly #world: World
+  readonly #news: TreeNews
   #over = false
 
-  constructor(
-    child: ChildProcess,
-    cgroup: Cgroup | null,
-    egress: EgressProxy | null,
-    world: World,
-    onOrphans: (count: number) => void,
-  ) {
+  constructor(child: ChildProcess, cgroup: Cgroup | null, egress: EgressProxy | null, world: World, news: TreeNews) {
     this.#child = child
+    this.#cgroup = cgroup
     this.#world = world
+    this.#news = news
     this.stdin = child.stdin!
     this.stdout = child.stdout!
     this.stderr = child.stderr!
@@ -42,7 +49,7 @@ export class NamespacedTree implements ProcessTree {
     this.gone = exited.then(async end => {
       const left = await this.#awaitEmpty(cgroup)
       this.#over = true
-      if (left > 0) onOrphans(left)
+      if (left > 0) news.stayed(left, this.init)
       const limitReached = cgroup?.limitReached() ?? false
       cgroup?.remove()
       await egress?.close()
@@ -60,6 +67,23 @@ export class NamespacedTree implements ProcessTree {
     // The first process of the namespace goes first: bubblewrap then reports when the kernel has ended all of it.
     if (this.init && signalTo(this.init, 'SIGKILL')) this.#world.after(killedMsMax, () => this.#killOuter())
     else this.#killOuter()
+    // Only now: with version 1 the signal waits in what is frozen, and nothing of it runs in between.
+    this.#cgroup?.thaw()
+  }
+
+  freeze(): boolean {
+    if (this.#over || !this.#cgroup) return false
+    this.#news.freezing()
+    return this.#cgroup.freeze()
+  }
+
+  thaw(): void {
+    if (!this.#over) this.#cgroup?.thaw()
+  }
+
+  memoryBytes(): number | null {
+    if (this.#over) return null
+    return this.#cgroup?.memoryBytes() ?? (this.init ? this.#news.weigh([this.init, ...descendantsOf(this.init)]) : null)
   }
 
   #killOuter(): void {

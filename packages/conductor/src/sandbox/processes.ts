@@ -18,9 +18,18 @@ function statOf(pid: number): string[] | null {
   }
 }
 
+/** Children of all its threads. */
 export function childrenOf(pid: number): number[] {
   try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number)
+    return readdirSync(`/proc/${pid}/task`).flatMap(thread => childrenOfThread(pid, thread))
+  } catch {
+    return []
+  }
+}
+
+function childrenOfThread(pid: number, thread: string): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1').split(' ').filter(Boolean).map(Number)
   } catch {
     return []
   }
@@ -58,6 +67,23 @@ function holds(pid: number, file: string, text: string): boolean {
   } catch {
     return false
   }
+}
+
+/**
+ * Memory of these processes, bytes: what is theirs alone, and their part of what they share (proportional set size). Null where none can
+ * be read.
+ */
+export function memoryOf(pids: readonly number[]): number | null {
+  let kib: number | null = null
+  for (const pid of pids) {
+    try {
+      const [, pss] = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1')) ?? []
+      if (pss) kib = (kib ?? 0) + Number(pss)
+    } catch {
+      // Gone meanwhile, or not ours to read.
+    }
+  }
+  return kib === null ? null : kib * 1024
 }
 
 const isNumber = (name: string): boolean => /^\d+$/.test(name)

@@ -13,6 +13,7 @@ import { describeHeldStarts } from './held.contract.ts'
 import { ownerName } from './owner.ts'
 import type { SandboxDriver } from './sandbox.ts'
 import { makeProbeBundle, processesOf, type Specimen, startSpecimen, until } from './testing/specimen.ts'
+import { describeWaiting } from './waiting.contract.ts'
 
 const MiB = 1024 * 1024
 
@@ -30,7 +31,7 @@ export interface ContractSubject {
 }
 
 export function sandboxContract(subject: ContractSubject): void {
-  describe(`${subject.title} keeps the contract of a sandbox:`, { timeout: 90_000 }, () => {
+  describe(`${subject.title} keeps the contract of a sandbox:`, { timeout: 240_000 }, () => {
     const bundle = makeProbeBundle()
     const foldersBefore = ourFolders()
     let driver: SandboxDriver
@@ -253,30 +254,34 @@ export function sandboxContract(subject: ContractSubject): void {
       assert.match(reason, /^sandbox_(start_failed|crashed)$/)
     })
 
-    it('leaves nothing when Conductor is killed', async () => {
-      const mark = randomUUID()
-      const holder = spawn(
-        process.execPath,
-        [
-          fileURLToPath(new URL('./testing/hold.ts', import.meta.url)),
-          driver.name,
-          bundle.folder,
-          mark,
-          subject.counts ? 'counted' : 'bare',
-        ],
-        { stdio: ['pipe', 'pipe', 'inherit'] },
-      )
-      const [said] = await once(holder.stdout, 'data')
-      const id = String(said).trim()
-      assert.ok(processesOf(mark, id).length >= 2)
-      holder.kill('SIGKILL')
-      await until('the tree is gone', () => processesOf(mark, id).length === 0)
-      // The next Conductor removes folders and control groups of the dead one.
-      await until('folders and groups are gone', () => {
-        void subject.make().close()
-        return leftOf(`-${holder.pid}-`).length === 0
+    describeWaiting(subject, () => driver, start, withSpecimen)
+
+    for (const state of ['running', 'frozen'])
+      it(`leaves nothing when Conductor is killed, its sandbox ${state}`, async () => {
+        const mark = randomUUID()
+        const holder = spawn(
+          process.execPath,
+          [
+            fileURLToPath(new URL('./testing/hold.ts', import.meta.url)),
+            driver.name,
+            bundle.folder,
+            mark,
+            subject.counts ? 'counted' : 'bare',
+            state,
+          ],
+          { stdio: ['pipe', 'pipe', 'inherit'] },
+        )
+        const [said] = await once(holder.stdout, 'data')
+        const id = String(said).trim()
+        assert.ok(processesOf(mark, id).length >= 2)
+        holder.kill('SIGKILL')
+        await until('the tree is gone', () => processesOf(mark, id).length === 0)
+        // The next Conductor removes folders and control groups of the dead one.
+        await until('folders and groups are gone', () => {
+          void subject.make().close()
+          return leftOf(`-${holder.pid}-`).length === 0
+        })
       })
-    })
 
     if (subject.isolates) describeIsolation(subject, start, withSpecimen)
 

@@ -1,5 +1,5 @@
 /** The port every sandbox driver stands behind. One contract test (`sandbox.contract.ts`) holds them all to it. */
-import type { ErrorCode, SandboxId } from '@maestro/contract'
+import type { ErrorCode, Leaks, SandboxId } from '@maestro/contract'
 import type { Python } from '../find-python.ts'
 import type { Upstream } from '../session/stages.ts'
 
@@ -73,6 +73,8 @@ export interface SandboxDriver {
   readonly name: DriverName
   /** Processes of ours found alive after their sandbox had ended; more than none is a mistake of ours. */
   readonly orphans?: number
+  /** What of ours is on the machine now and belongs to no sandbox that runs. Looks, so ask every few seconds at most. */
+  leaks?(): Promise<Leaks>
   check(): Promise<DriverCheck>
   /** Resolves once the process tree exists; the server need not be ready. Throws `sandbox_start_failed`, `sandbox_unavailable`. */
   start(spec: SandboxSpec): Promise<Sandbox>

@@ -15,8 +15,12 @@ export interface ProcessTree {
   gone: Promise<TreeEnd>
   /** Asks the server to end, with SIGTERM. */
   interrupt(): void
-  /** Ends the whole tree now. Safe to call twice. */
+  /** Ends the whole tree now, frozen or not. Safe to call twice. */
   kill(): void
+  /** As of `Upstream`. */
+  freeze?(): boolean
+  thaw?(): void
+  memoryBytes?(): number | null
 }
 
 export interface TreeEnd {
@@ -151,6 +155,18 @@ export class StdioUpstream implements Upstream {
     this.#readOn()
   }
 
+  freeze(): boolean {
+    return this.#ending === null && !this.#treeGone && (this.#tree.freeze?.() ?? false)
+  }
+
+  thaw(): void {
+    if (!this.#treeGone) this.#tree.thaw?.()
+  }
+
+  memoryBytes(): number | null {
+    return this.#treeGone ? null : (this.#tree.memoryBytes?.() ?? null)
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -163,6 +179,7 @@ export class StdioUpstream implements Upstream {
 
   async #close(): Promise<void> {
     this.#ending ??= 'closed'
+    this.thaw()
     const ended = new AbortController()
     const gone = this.#tree.gone.then(() => ended.abort())
     this.#cancelThrottle?.()

@@ -235,6 +235,9 @@ export function fakeStages(server: FakeServer = echoServer, runnables: Runnable[
       view: () => {
         throw new Error('not part of the fake')
       },
+      counts: () => {
+        throw new Error('not part of the fake')
+      },
       async close() {},
     },
     recorder: {

@@ -86,6 +86,12 @@ export interface Upstream {
   /** Stops and resumes reading from the server, so that a slow client cannot fill memory. */
   pause(): void
   resume(): void
+  /** Stops all of it where it stands, so that waiting takes no CPU; what is sent meanwhile waits too. False where that cannot be done. */
+  freeze?(): boolean
+  /** Lets it go on. Safe to call when it is not frozen. */
+  thaw?(): void
+  /** Memory it holds itself, bytes, files that could be read again left out; null where nobody counts. */
+  memoryBytes?(): number | null
   /** Settles once, when nothing of it runs any more. */
   readonly exited: Promise<Exit>
   /** Asks, then kills the whole tree; settles with `exited`. Safe to call twice. */
@@ -109,8 +115,22 @@ export interface Pool {
   lease(runnable: Runnable, options?: { fresh?: boolean }): Promise<Lease>
   /** Keeps warm what these deployments need and drops the rest. */
   serve(runnables: readonly Runnable[]): void
-  view(): PoolView
+  view(): PoolState
+  /** What only ever grows, for metrics. */
+  counts(): PoolCounts
   close(): Promise<void>
+}
+
+/** Everything of the view that the pool itself knows. */
+export type PoolState = Omit<PoolView, 'leaks'>
+
+export interface PoolCounts {
+  starts: number
+  startFailures: number
+  /** From a lease until another warm sandbox stood in its place. */
+  refills: { secondsMax: number; count: number }[]
+  refillCount: number
+  refillSeconds: number
 }
 
 /** The tape of one session. Writing never blocks and never throws; `onFailure` tells when the disk refused. */

@@ -3,7 +3,7 @@ import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { promisify } from 'node:util'
-import { ConductorError } from '@maestro/contract'
+import { ConductorError, type Leaks } from '@maestro/contract'
 import type { Python } from '../../find-python.ts'
 import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
@@ -15,6 +15,7 @@ import { bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
 import type { EgressRules } from '../egress/egress-rules.ts'
 import { writeEtc } from '../etc.ts'
 import { insideUid } from '../inside.ts'
+import { Inventory } from '../inventory.ts'
 import { removeLeftovers } from '../leftovers.ts'
 import { makeReadable } from '../make-readable.ts'
 import { lastWords, NamespacedTree, pipeOf, readInitPid } from '../namespaced-tree.ts'
@@ -64,7 +65,7 @@ export class BubblewrapDriver implements SandboxDriver {
   readonly #running = new Set<Sandbox>()
   readonly #readable = new Map<string, Promise<void>>()
   readonly #filters = new Map<boolean, string>()
-  #orphans = 0
+  readonly #inventory: Inventory
 
   constructor(world: World, options: BubblewrapOptions = {}) {
     this.#world = world
@@ -73,6 +74,7 @@ export class BubblewrapDriver implements SandboxDriver {
     this.#python = options.python
     removeLeftovers(this.#cgroups, world)
     this.#folder = makeRunFolder()
+    this.#inventory = new Inventory(this.#cgroups, this.#folder)
     this.#nextUid = process.getuid?.() === 0 ? makeUidSource() : null
     this.#masks = process.platform === 'linux' ? maskedProc(this.#makeNothing(), process.getuid?.() === 0 && !this.#nextUid) : []
     this.#etc = writeEtc(this.#folder)
@@ -80,7 +82,11 @@ export class BubblewrapDriver implements SandboxDriver {
 
   /** Processes of ours that were found alive after their sandbox had ended. */
   get orphans(): number {
-    return this.#orphans
+    return this.#inventory.orphans
+  }
+
+  leaks(): Promise<Leaks> {
+    return this.#inventory.leaks()
   }
 
   async check(): Promise<DriverCheck> {
@@ -111,9 +117,11 @@ export class BubblewrapDriver implements SandboxDriver {
     const spec = await withPython(asked, this.#python)
     const filter = this.#filterFile(spec.egress.length > 0)
     if (this.#nextUid !== null) await this.#ensureReadable(spec)
-    const cgroup = this.#makeCgroup(spec)
+    this.#inventory.add(spec.id)
+    let cgroup: Cgroup | null = null
     let egress: EgressProxy | null = null
     try {
+      cgroup = this.#makeCgroup(spec)
       let report: StdioUpstream['report'] = () => {}
       if (spec.egress.length > 0) {
         egress = await openEgressProxy({
@@ -141,11 +149,15 @@ export class BubblewrapDriver implements SandboxDriver {
       const sandbox = new StdioUpstream(this.name, spec, tree, this.#world)
       report = event => sandbox.report(event)
       this.#running.add(sandbox)
-      void sandbox.exited.then(() => this.#running.delete(sandbox))
+      void sandbox.exited.then(() => {
+        this.#running.delete(sandbox)
+        this.#inventory.remove(spec.id)
+      })
       return sandbox
     } catch (cause) {
       await egress?.close()
       cgroup?.remove()
+      this.#inventory.remove(spec.id)
       if (cause instanceof ConductorError) throw cause
       throw new ConductorError('sandbox_start_failed', `sandbox ${spec.id} did not start`, { sandbox: spec.id }, cause)
     }
@@ -153,6 +165,7 @@ export class BubblewrapDriver implements SandboxDriver {
 
   async close(): Promise<void> {
     await Promise.all([...this.#running].map(sandbox => sandbox.close()))
+    await this.#inventory.close()
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
@@ -242,9 +255,7 @@ export class BubblewrapDriver implements SandboxDriver {
     } finally {
       closeSync(filterDescriptor)
     }
-    const tree = new NamespacedTree(child, cgroup, egress, this.#world, left => {
-      this.#orphans += left
-    })
+    const tree = new NamespacedTree(child, cgroup, egress, this.#world, this.#inventory)
     try {
       const optionsPipe = pipeOf(child, descriptor.options)
       optionsPipe.on('error', () => {})

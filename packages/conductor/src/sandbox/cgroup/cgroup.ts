@@ -49,6 +49,29 @@ export class Cgroup {
   kill(): void {
     if (this.#version === 2 && this.#write('memory', 'cgroup.kill', '1')) return
     for (const pid of this.pids()) signalTo(pid, 'SIGKILL')
+    // With version 1 the signal waits in what is frozen.
+    this.thaw()
+  }
+
+  /** Stops every process of the group where it stands; false where the kernel cannot. */
+  freeze(): boolean {
+    if (this.#version === 2) return this.#write('freezer', 'cgroup.freeze', '1')
+    return this.#write('freezer', 'freezer.state', 'FROZEN')
+  }
+
+  thaw(): void {
+    if (this.#version === 2) this.#write('freezer', 'cgroup.freeze', '0')
+    else this.#write('freezer', 'freezer.state', 'THAWED')
+  }
+
+  /** Memory the group is charged for, without files in cache that it does not use at present. Null where it is not counted. */
+  memoryBytes(): number | null {
+    const folder = this.#folders.get('memory')
+    if (!folder) return null
+    const [usage, inactive] =
+      this.#version === 2 ? ['memory.current', 'inactive_file'] : ['memory.usage_in_bytes', 'total_inactive_file']
+    const bytes = Number(readLines(join(folder, usage!))[0])
+    return bytes > 0 ? Math.max(0, bytes - this.#counter('memory', 'memory.stat', inactive!)) : null
   }
 
   /** Removes the group; false while something of it still runs. */

@@ -122,11 +122,22 @@ export function cleanCgroups(base: CgroupBase, after: (ms: number, callback: () 
 
 function endGroup(path: string, triesLeft: number, after: (ms: number, callback: () => void) => void): void {
   for (const pid of readWords(join(path, 'cgroup.procs'))) signalTo(Number(pid), 'SIGKILL')
+  thaw(path)
   try {
     rmdirSync(path)
   } catch (cause) {
     const isGone = (cause as NodeJS.ErrnoException).code === 'ENOENT'
     if (!isGone && triesLeft > 0) after(triedEveryMs, () => endGroup(path, triesLeft - 1, after))
+  }
+}
+
+/** With version 1, what is frozen does not die of a signal. */
+function thaw(path: string): void {
+  try {
+    // Never made where it is missing: only a group of the freezer has it.
+    writeFileSync(join(path, 'freezer.state'), 'THAWED', { flag: 'r+' })
+  } catch {
+    // No group of the freezer, or gone.
   }
 }
 

@@ -23,7 +23,7 @@ const script = '_=$(env -i "$1" --v8-pool-size=0 "$2" </dev/null 3>&1 >/dev/null
  * its way to the server, and so loses no time; whatever else runs waits for the bridge. `bridge` is its path inside.
  */
 export function bridgedCommand(
-  spec: Pick<SandboxSpec, 'program' | 'args'>,
+  spec: Pick<SandboxSpec, 'program' | 'args' | 'prepared' | 'held'>,
   places: Places,
   bridge: string,
   nodeOptions: readonly string[] = [],

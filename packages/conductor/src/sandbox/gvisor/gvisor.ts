@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { accessSync, chmodSync, constants, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
-import { ConductorError } from '@maestro/contract'
+import { ConductorError, type Leaks } from '@maestro/contract'
 import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
@@ -12,6 +12,7 @@ import type { EgressProxy } from '../egress/egress-proxy.ts'
 import { bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
 import type { EgressRules } from '../egress/egress-rules.ts'
 import { writeEtc } from '../etc.ts'
+import { Inventory } from '../inventory.ts'
 import { removeLeftovers } from '../leftovers.ts'
 import { makeReadable } from '../make-readable.ts'
 import { lastWords, NamespacedTree, pipeOf, readInitPid } from '../namespaced-tree.ts'
@@ -68,7 +69,7 @@ export class GvisorDriver implements SandboxDriver {
   readonly #nextUid: (() => number) | null
   readonly #running = new Set<Sandbox>()
   readonly #readable = new Map<string, Promise<void>>()
-  #orphans = 0
+  readonly #inventory: Inventory
 
   constructor(world: World, options: GvisorOptions = {}) {
     this.#world = world
@@ -76,6 +77,8 @@ export class GvisorDriver implements SandboxDriver {
     this.#cgroups = options.cgroups === undefined ? findCgroups() : options.cgroups
     removeLeftovers(this.#cgroups, world)
     this.#folder = makeRunFolder()
+    // gVisor keeps the server's memory in a file of its own, for which no process can be made to answer.
+    this.#inventory = new Inventory(this.#cgroups, this.#folder, () => null)
     this.#etc = writeEtc(this.#folder)
     this.#nextUid = process.getuid?.() === 0 ? makeUidSource() : null
     this.#stage = this.#nextUid ? makeStage() : null
@@ -83,7 +86,11 @@ export class GvisorDriver implements SandboxDriver {
 
   /** Processes of ours that were found alive after their sandbox had ended. */
   get orphans(): number {
-    return this.#orphans
+    return this.#inventory.orphans
+  }
+
+  leaks(): Promise<Leaks> {
+    return this.#inventory.leaks()
   }
 
   async check(): Promise<DriverCheck> {
@@ -122,6 +129,7 @@ export class GvisorDriver implements SandboxDriver {
 
   async close(): Promise<void> {
     await Promise.all([...this.#running].map(sandbox => sandbox.close()))
+    await this.#inventory.close()
     rmSync(this.#folder, { recursive: true, force: true })
     if (this.#stage) rmSync(this.#stage, { recursive: true, force: true })
   }
@@ -129,9 +137,11 @@ export class GvisorDriver implements SandboxDriver {
   async #start(spec: SandboxSpec, program: string, platform: Platform): Promise<Sandbox> {
     // The server is nobody to gVisor's kernel too, which looks at the modes of files itself.
     await this.#ensureReadable(spec)
-    const cgroup = this.#makeCgroup(spec)
+    this.#inventory.add(spec.id)
+    let cgroup: Cgroup | null = null
     let egress: EgressProxy | null = null
     try {
+      cgroup = this.#makeCgroup(spec)
       let report: StdioUpstream['report'] = () => {}
       if (spec.egress.length > 0) {
         egress = await openEgressProxy({
@@ -148,11 +158,15 @@ export class GvisorDriver implements SandboxDriver {
       const sandbox = new StdioUpstream(this.name, spec, tree, this.#world)
       report = event => sandbox.report(event)
       this.#running.add(sandbox)
-      void sandbox.exited.then(() => this.#running.delete(sandbox))
+      void sandbox.exited.then(() => {
+        this.#running.delete(sandbox)
+        this.#inventory.remove(spec.id)
+      })
       return sandbox
     } catch (cause) {
       await egress?.close()
       cgroup?.remove()
+      this.#inventory.remove(spec.id)
       if (cause instanceof ConductorError) throw cause
       throw new ConductorError('sandbox_start_failed', `sandbox ${spec.id} did not start`, { sandbox: spec.id }, cause)
     }
@@ -193,9 +207,7 @@ export class GvisorDriver implements SandboxDriver {
       cwd: '/',
       detached: true,
     })
-    const tree = new NamespacedTree(child, cgroup, egress, this.#world, left => {
-      this.#orphans += left
-    })
+    const tree = new NamespacedTree(child, cgroup, egress, this.#world, this.#inventory)
     try {
       const options = outerOptions(outside.places, outside.program, platform)
       this.#feed(child, descriptor.options, options.map(option => `${option}\0`).join(''))
@@ -318,8 +330,6 @@ function makeStage(): string {
   const folder = makeRunFolder()
   chmodSync(folder, 0o755)
   for (const name of ['etc', 'bundle', 'prepared']) mkdirSync(join(folder, name), { mode: 0o755 })
-  for (const name of ['node', 'runsc', 'bridge', 'socket']) writeFileSync(join(folder, name), '', { mode: 0o644 })
-  for (const name of ['etc', 'bundle']) mkdirSync(join(folder, name), { mode: 0o755 })
   for (const name of ['node', 'runsc', 'bridge', 'socket', 'ca']) writeFileSync(join(folder, name), '', { mode: 0o644 })
   return folder
 }

@@ -3,12 +3,13 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
-import { ConductorError } from '@maestro/contract'
+import { ConductorError, type Leaks } from '@maestro/contract'
 import { findPython } from '../../find-python.ts'
 import type { World } from '../../world.ts'
 import { commandOf, preparedFolderOf, runtimeEnvironment } from '../command.ts'
+import { findLeaks } from '../leaks.ts'
 import { cleanRunFolders, makeRunFolder } from '../owner.ts'
-import { descendantsOf, processesWithEnvironment, signalTo } from '../processes.ts'
+import { descendantsOf, memoryOf, processesWithEnvironment, signalTo } from '../processes.ts'
 import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
 import { shimmed } from '../shim.ts'
 import { type ProcessTree, StdioUpstream, type TreeEnd } from '../stdio-upstream.ts'
@@ -28,6 +29,10 @@ export class ProcessDriver implements SandboxDriver {
   readonly #folder: string
   readonly #watchdog: Watchdog
   readonly #running = new Set<Sandbox>()
+  /** Sandboxes that exist, those that start or end included. */
+  readonly #ids = new Set<string>()
+  /** Marks of trees of which something would not go. */
+  readonly #strays = new Set<string>()
   #warned = false
   #orphans = 0
 
@@ -43,6 +48,17 @@ export class ProcessDriver implements SandboxDriver {
     return this.#orphans
   }
 
+  async leaks(): Promise<Leaks> {
+    const leaks = await findLeaks({ running: this.#ids, cgroups: null, folder: this.#folder })
+    let processes = 0
+    for (const mark of this.#strays) {
+      const alive = processesWithEnvironment(mark).length
+      if (alive === 0) this.#strays.delete(mark)
+      processes += alive
+    }
+    return { ...leaks, processes }
+  }
+
   check(): Promise<DriverCheck> {
     return Promise.resolve({
       usable: process.platform !== 'win32',
@@ -53,6 +69,21 @@ export class ProcessDriver implements SandboxDriver {
 
   async start(spec: SandboxSpec): Promise<Sandbox> {
     this.#warnOnce()
+    this.#ids.add(spec.id)
+    try {
+      return await this.#start(spec)
+    } catch (cause) {
+      this.#ids.delete(spec.id)
+      throw cause
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#running].map(sandbox => sandbox.close()))
+    await this.#watchdog.close()
+  }
+
+  async #start(spec: SandboxSpec): Promise<Sandbox> {
     const python = spec.program.runtime === 'python' ? { python: (await findPython()).program } : {}
     const folder = await this.#makeFolder(spec)
     const env = {
@@ -81,18 +112,17 @@ export class ProcessDriver implements SandboxDriver {
     this.#watchdog.watch(group)
     const tree = new ChildTree(child, folder, async left => {
       this.#orphans += left
+      if (left > 0) this.#strays.add(folder)
       this.#watchdog.forget(group)
       await rm(folder, { recursive: true, force: true, maxRetries: 3 })
     })
     const sandbox = new StdioUpstream(this.name, spec, tree, this.#world)
     this.#running.add(sandbox)
-    void sandbox.exited.then(() => this.#running.delete(sandbox))
+    void sandbox.exited.then(() => {
+      this.#running.delete(sandbox)
+      this.#ids.delete(spec.id)
+    })
     return sandbox
-  }
-
-  async close(): Promise<void> {
-    await Promise.all([...this.#running].map(sandbox => sandbox.close()))
-    await this.#watchdog.close()
   }
 
   async #makeFolder(spec: SandboxSpec): Promise<string> {
@@ -156,6 +186,10 @@ class ChildTree implements ProcessTree {
     const strays = descendantsOf(this.#child.pid!)
     signalTo(-this.#child.pid!, 'SIGKILL')
     for (const pid of strays) signalTo(pid, 'SIGKILL')
+  }
+
+  memoryBytes(): number | null {
+    return this.#over ? null : memoryOf([this.#child.pid!, ...descendantsOf(this.#child.pid!)])
   }
 
   async #awaitEmpty(): Promise<number> {

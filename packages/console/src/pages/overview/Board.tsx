@@ -26,13 +26,20 @@ export function Board({ pool }: { pool: PoolView }) {
           </li>
         ))}
       </ul>
-      <p className="board-key" aria-hidden="true">
-        <i className="socket" data-is="leased" /> leased
-        <i className="socket" data-is="warm" /> warm
-        <i className="socket" data-is="starting" /> starting
-        <i className="socket" data-is="wanted" /> wanted
-      </p>
+      <SocketKey />
     </div>
+  )
+}
+
+/** What the sockets mean. */
+export function SocketKey() {
+  return (
+    <p className="board-key" aria-hidden="true">
+      <i className="socket" data-is="leased" /> leased
+      <i className="socket" data-is="warm" /> warm
+      <i className="socket" data-is="starting" /> starting
+      <i className="socket" data-is="wanted" /> wanted
+    </p>
   )
 }
 

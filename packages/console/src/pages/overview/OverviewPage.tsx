@@ -2,17 +2,18 @@ import './overview.css'
 import type { PoolView, Status } from '@maestro/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
-import type { ReactNode } from 'react'
 import { queries } from '../../api/queries.ts'
 import { Ago } from '../../ui/Ago.tsx'
 import { Copy } from '../../ui/Copy.tsx'
 import { Empty } from '../../ui/Empty.tsx'
 import { Fact, Facts } from '../../ui/Facts.tsx'
 import { bytes, count, percent } from '../../ui/format.ts'
+import { Gauge, Gauges, Meter } from '../../ui/Gauge.tsx'
 import { Page } from '../../ui/Page.tsx'
 import { Problem } from '../../ui/Problem.tsx'
 import { State } from '../../ui/State.tsx'
 import { Waiting } from '../../ui/Waiting.tsx'
+import { leftOver } from '../pool/leftOver.ts'
 import { SessionTable } from '../sessions/SessionTable.tsx'
 import { Board } from './Board.tsx'
 
@@ -44,7 +45,7 @@ export function OverviewPage() {
       }
     >
       {status.error && <Problem error={status.error} doing="read the status" retry={() => void status.refetch()} />}
-      {pool.data && status.data && <Gauges pool={pool.data} status={status.data} />}
+      {pool.data && status.data && <Figures pool={pool.data} status={status.data} />}
 
       <div className="overview">
         <section aria-labelledby="board">
@@ -97,11 +98,12 @@ export function OverviewPage() {
   )
 }
 
-function Gauges({ pool, status }: { pool: PoolView; status: Status }) {
+function Figures({ pool, status }: { pool: PoolView; status: Status }) {
   const leases = pool.hits + pool.misses
+  const left = leftOver(pool)
   const used = pool.leased + pool.warm + pool.starting + pool.draining
   return (
-    <dl className="gauges">
+    <Gauges>
       <Gauge name="Open sessions" value={count(status.sessionsOpen)} />
       <Gauge
         name="Leased"
@@ -109,9 +111,7 @@ function Gauges({ pool, status }: { pool: PoolView; status: Status }) {
         note={
           <>
             {used} of {pool.sandboxesMax} sandboxes
-            <span className="meter" aria-hidden="true">
-              <i style={{ inlineSize: `${Math.min(100, (100 * used) / pool.sandboxesMax)}%` }} />
-            </span>
+            <Meter share={used / pool.sandboxesMax} />
           </>
         }
       />
@@ -122,25 +122,13 @@ function Gauges({ pool, status }: { pool: PoolView; status: Status }) {
         note={leases ? `${count(pool.hits)} of ${count(leases)} leases` : 'no lease since start'}
       />
       <Gauge
-        name="Orphans"
-        value={count(pool.orphans)}
-        tone={pool.orphans > 0 ? 'bad' : undefined}
-        note={pool.orphans > 0 ? 'processes that outlived their sandbox' : 'every process accounted for'}
+        name="Left over"
+        value={left === null ? '–' : count(left)}
+        tone={left ? 'bad' : undefined}
+        note={left === null ? 'nobody can look here' : left > 0 ? 'of sandboxes that are gone' : 'every process accounted for'}
       />
       <Gauge name="Memory" value={bytes(status.rssBytes)} note="of Conductor itself" />
-    </dl>
-  )
-}
-
-function Gauge({ name, value, note, tone }: { name: string; value: string; note?: ReactNode; tone?: 'bad' | undefined }) {
-  return (
-    <div className="gauge">
-      <dt>{name}</dt>
-      <dd>
-        <span className={tone ? `gauge-value ${tone}` : 'gauge-value'}>{value}</span>
-        {note && <span className="gauge-note">{note}</span>}
-      </dd>
-    </div>
+    </Gauges>
   )
 }
 
