@@ -82,7 +82,7 @@ export const Start = Type.Object({
   }),
   kind: StartKind,
   measuredMs: Type.Record(Type.String(), Type.Number(), {
-    description: 'By kind: from spawn to the answer of initialize, the best of a few starts.',
+    description: 'By kind: from spawn to the answer of initialize, the median of a few starts.',
   }),
   refused: Type.Array(Type.Object({ kind: StartKind, why: Type.String() }), { description: 'Kinds that are not used.' }),
   preparationMs: nullable(Type.Number({ description: 'How long it took to prepare and compare.' })),

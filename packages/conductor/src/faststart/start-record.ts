@@ -10,11 +10,16 @@ export interface StartRecord {
   holds: boolean
   /** Variables of the environment that dependencies read while they load: those of the snapshot, and all of them. */
   reads: { snapshot: string[]; ahead: string[] }
-  /** From spawn to the answer of initialize, the best of a few starts, ms. */
+  /** From spawn to the answer of initialize, the median of a few starts, ms. */
   measuredMs: Partial<Record<StartKind, number>>
   /** Kinds that are not used. */
   refused: { kind: StartKind; why: string }[]
   preparationMs: number
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? 0
 }
 
 /** The record of a prepared folder, or null where there is none that can be read. */

@@ -12,6 +12,7 @@ import { findCgroups } from './cgroup/cgroups.ts'
 import { describeHeldStarts } from './held.contract.ts'
 import { ownerName } from './owner.ts'
 import type { SandboxDriver } from './sandbox.ts'
+import { doubleFork, forkBomb } from './testing/forks.ts'
 import { makeProbeBundle, processesOf, type Specimen, startSpecimen, until } from './testing/specimen.ts'
 import { describeWaiting } from './waiting.contract.ts'
 
@@ -429,14 +430,6 @@ function describeIsolation(
 
 /** How many processes the sandbox sees. */
 const countInside = 'return require("node:fs").readdirSync("/proc").filter(name => Number(name) > 0).length'
-
-/** Starts processes that stay, for ever, and does not mind when one is refused. */
-const forkBomb =
-  'const grow = () => { try { require("node:child_process").spawn("sleep", ["1000"], { stdio: "ignore" }).on("error", () => {}) } catch {} setTimeout(grow, 1) }; grow()'
-
-/** Leaves the group, the session and the parent, as a daemon does. */
-const doubleFork =
-  'return new Promise(done => require("node:child_process").spawn("/bin/sh", ["-c", "(setsid sleep 1000 & setsid sleep 1000 &)"], { stdio: "ignore", detached: true }).on("exit", done))'
 
 const ourFolders = (): string[] => readdirSync(tmpdir()).filter(name => name.startsWith(ownerName))
 
