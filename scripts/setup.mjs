@@ -21,6 +21,7 @@ export async function ensureReady({ tests = false } = {}) {
   await ensureProgram('qemu-system-x86', ['qemu-system-x86_64'], 'the tests of the microVM driver run on it')
   await ensureProgram('e2fsprogs', ['/sbin/mke2fs', '/usr/sbin/mke2fs'], 'the disks of microVMs are made with it')
   await ensureProgram('python3', ['/usr/bin/python3'], 'the abuse tests make system calls with it')
+  await ensureProgram('python3-pip', ['/usr/bin/pip3'], 'the tests of Python servers install them')
 }
 
 /** Runs a program of the project under the pinned Node, our standard streams and signals passed on. Resolves with its exit code. */

@@ -1,7 +1,7 @@
 /** Every setting: name, default, meaning. The only reader of `process.env`. Precedence: flag, environment, default. */
 import { totalmem } from 'node:os'
 import { resolve } from 'node:path'
-import { ConductorError } from '@maestro/contract'
+import { ConductorError, type Limits } from '@maestro/contract'
 import { isAddressRange } from './sandbox/egress/addresses.ts'
 import type { EgressLimits } from './sandbox/egress/egress-limits.ts'
 import type { SandboxLimits } from './sandbox/sandbox.ts'
@@ -179,7 +179,34 @@ export const settings = {
   ),
   memoryMiBMax: integer('MAESTRO_SANDBOX_MEMORY_MIB', 512, 16, 65_536, 'Memory of one sandbox, MiB.'),
   pidsMax: integer('MAESTRO_SANDBOX_PIDS', 128, 4, 32_768, 'Processes and threads of one sandbox.'),
-  diskMiBMax: integer('MAESTRO_SANDBOX_DISK_MIB', 256, 1, 65_536, 'Private /tmp and working folder of one sandbox, MiB.'),
+  diskMiBMax: integer(
+    'MAESTRO_SANDBOX_DISK_MIB',
+    256,
+    1,
+    65_536,
+    'Private working folder, /tmp and shared memory of one sandbox, MiB.',
+  ),
+  memoryMiBCeiling: integer(
+    'MAESTRO_SANDBOX_MEMORY_MIB_MAX',
+    2048,
+    16,
+    65_536,
+    'The most memory a deployment may ask for its sandboxes, MiB.',
+  ),
+  pidsCeiling: integer(
+    'MAESTRO_SANDBOX_PIDS_MAX',
+    1024,
+    4,
+    32_768,
+    'The most processes and threads a deployment may ask for its sandboxes.',
+  ),
+  diskMiBCeiling: integer(
+    'MAESTRO_SANDBOX_DISK_MIB_MAX',
+    2048,
+    1,
+    65_536,
+    'The most disk a deployment may ask for its sandboxes, MiB.',
+  ),
   frameBytesMax: integer('MAESTRO_FRAME_BYTES_MAX', 4 * MiB, 1024, 256 * MiB, 'Largest frame in either direction, bytes.'),
   sessionIdleMs: integer(
     'MAESTRO_SESSION_IDLE_MS',
@@ -247,12 +274,12 @@ export function readConfig(
   return { ...config, data: resolve(config.data) }
 }
 
-/** What one sandbox may use under these settings. */
-export const sandboxLimits = (config: Config): SandboxLimits => ({
-  memoryBytesMax: config.memoryMiBMax * MiB,
-  pidsMax: config.pidsMax,
+/** What one sandbox may use under these settings, with what its deployment asks for. */
+export const sandboxLimits = (config: Config, asked: Limits = {}): SandboxLimits => ({
+  memoryBytesMax: (asked.memoryMiB ?? config.memoryMiBMax) * MiB,
+  pidsMax: asked.pids ?? config.pidsMax,
   cpusMax: 1,
-  diskBytesMax: config.diskMiBMax * MiB,
+  diskBytesMax: (asked.diskMiB ?? config.diskMiBMax) * MiB,
   lineBytesMax: config.frameBytesMax,
 })
 

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { ConductorError, type ErrorCode, problemOf, type Session } from '@maestro/contract'
+import { ConductorError, type ErrorCode, type Limits, problemOf, type Session } from '@maestro/contract'
 import { type MockWorld, makeWorld } from './world.ts'
 
 export const operatorKey = 'sample-operator-key'
@@ -119,16 +119,23 @@ export async function startMock({
         hint('deployment', id)
         return send(response, {})
       case 'POST deployments': {
-        const body = (await bodyOf(request)) as { source: string; name?: string; egress?: string[]; args?: string[] }
+        const body = (await bodyOf(request)) as {
+          source: string
+          name?: string
+          egress?: string[]
+          args?: string[]
+          limits?: Limits
+        }
         log({ level: 'info', event: 'release.installing', source: body.source })
         await new Promise(resolve => setTimeout(resolve, 900))
         if (body.source.includes('missing')) throw new ConductorError('package_not_found', `npm has no package ${body.source}.`)
         const [name = 'server', version = '1.0.0'] = body.source.replace(/^@/, '').split('@')
-        const made = world.deployment(body.name ?? name.split('/').at(-1) ?? name, world.release(name, version), {
+        const made = world.deployment(body.name ?? name.split(/[/:]/).at(-1) ?? name, world.release(name, version), {
           env: {},
           egress: body.egress ?? [],
           egressRecord: false,
           args: body.args ?? [],
+          limits: body.limits ?? {},
         })
         world.deployments.push(made)
         hint('deployment', made.id)

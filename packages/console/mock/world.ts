@@ -57,7 +57,9 @@ export function makeWorld(now: number, origin: string, isEmpty: boolean) {
     id: makeId('rel', now - 86_400_000, random()) as ReleaseId,
     name,
     version,
-    source: { kind: 'npm', package: name, version },
+    source: name.startsWith('pypi:')
+      ? { kind: 'pypi', package: name.slice('pypi:'.length), version }
+      : { kind: 'npm', package: name, version },
     digest: digestOf(name + version),
     manifest: {
       protocolVersion: '2025-11-25',
@@ -80,6 +82,7 @@ export function makeWorld(now: number, origin: string, isEmpty: boolean) {
     env: { GITHUB_TOKEN: { secret: 'github' }, LOG_LEVEL: { value: 'warn' } },
     args: ['stdio'],
     egress: ['api.github.com'],
+    limits: { memoryMiB: 1024 },
     egressRecord: false,
     mcpUrl: `${origin}/mcp/${name}`,
     createdAt: now - 80_000_000,

@@ -32,6 +32,7 @@ const pinned: Record<string, [status: number, rpc: number, exit: number]> = {
   package_integrity_failed: [422, -32602, 1],
   package_not_runnable: [422, -32602, 1],
   install_failed: [502, -32603, 1],
+  runtime_missing: [503, -32012, 1],
   manifest_failed: [422, -32603, 1],
   remote_unreachable: [502, -32011, 1],
   pool_exhausted: [503, -32010, 1],

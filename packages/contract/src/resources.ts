@@ -9,7 +9,9 @@ const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type
 export const Source = Type.Union(
   [
     Type.Object({ kind: Type.Literal('npm'), package: Type.String(), version: Type.String() }),
+    Type.Object({ kind: Type.Literal('pypi'), package: Type.String(), version: Type.String() }),
     Type.Object({ kind: Type.Literal('folder'), path: Type.String() }),
+    Type.Object({ kind: Type.Literal('file'), path: Type.String() }),
     Type.Object({ kind: Type.Literal('remote'), url: Type.String() }),
     Type.Object({ kind: Type.Literal('recording'), session: id('ses', 'The recorded session that answers.') }),
   ],
@@ -57,6 +59,17 @@ export const EnvValue = Type.Union([
 ])
 export type EnvValue = Static<typeof EnvValue>
 
+export const Limits = Type.Object(
+  {
+    memoryMiB: Type.Optional(Type.Integer({ minimum: 16, maximum: 65_536, description: 'Memory of one sandbox.' })),
+    pids: Type.Optional(Type.Integer({ minimum: 4, maximum: 32_768, description: 'Processes and threads of one sandbox.' })),
+    diskMiB: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 65_536, description: 'Its working folder, /tmp and shared memory.' }),
+    ),
+  },
+  { additionalProperties: false, description: 'What is left out is as the operator set it.' },
+)
+export type Limits = Static<typeof Limits>
 export const StartKind = Type.Union([Type.Literal('plain'), Type.Literal('one-file'), Type.Literal('snapshot')], {
   description: 'As published; all modules joined in one file with compiled code; from a heap with its dependencies loaded.',
 })
@@ -83,6 +96,7 @@ export const Deployment = Type.Object({
   env: Type.Record(Type.String(), EnvValue),
   args: Type.Array(Type.String()),
   egress: Type.Array(Type.String(), { description: 'Host names the server may reach; empty means none.' }),
+  limits: Limits,
   start: Type.Optional(nullable(Start)),
   egressRecord: Type.Boolean({ description: 'Whether the HTTP exchanges of its connections go on the tape.' }),
   mcpUrl: Type.String(),
@@ -96,7 +110,7 @@ export const DeployRequest = Type.Object(
     source: Type.String({
       minLength: 1,
       maxLength: 4096,
-      description: 'npm-package[@version], folder, https URL or session id.',
+      description: 'npm-package[@version], pypi:package[@version], folder, program file, https URL or session id.',
     }),
     name: Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$' })),
     env: Type.Optional(Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' }), EnvValue)),
@@ -116,7 +130,13 @@ export const DeployRequest = Type.Object(
           'Put the HTTP exchanges of its connections on the tape. TLS then ends with Conductor, whose certificate the server is given.',
       }),
     ),
-    bin: Type.Optional(Type.String({ description: 'Which program of the package to run, where it has several.' })),
+    limits: Type.Optional(Limits),
+    bin: Type.Optional(
+      Type.String({
+        maxLength: 512,
+        description: 'Which program of the package or folder to run: a script, a Python module, or a file.',
+      }),
+    ),
     allowScripts: Type.Optional(Type.Boolean({ description: 'Run the packages’ install scripts. Off unless asked for.' })),
   },
   { additionalProperties: false },

@@ -62,6 +62,7 @@ export const routes = {
       'package_integrity_failed',
       'package_not_runnable',
       'install_failed',
+      'runtime_missing',
       'manifest_failed',
       'remote_unreachable',
       'secret_not_found',

@@ -1,5 +1,6 @@
 import { command, jsonFlag } from '../command.ts'
 import { localSource } from '../local-source.ts'
+import { parseCount } from '../parse-count.ts'
 import { parseEnv } from '../parse-env.ts'
 import { withProgress } from '../progress.ts'
 import { oneLine } from '../visible.ts'
@@ -9,7 +10,13 @@ export default command({
   summary: 'Install a server and give it a URL',
   description:
     'A package is fetched with install scripts off and every file held to its checksum, kept as a read-only bundle, and run once to see its tools.\nThe same request again changes nothing. Without --egress the server has no network.',
-  arguments: [{ name: 'source', summary: 'npm package[@version], folder, https URL or session id', noun: 'file' }],
+  arguments: [
+    {
+      name: 'source',
+      summary: 'npm package[@version], pypi:package[@version], folder, program file, https URL or session id',
+      noun: 'file',
+    },
+  ],
   rest: 'arguments of the server',
   flags: {
     name: { summary: 'Name of the deployment', value: '<name>' },
@@ -19,10 +26,13 @@ export default command({
       value: '<hosts>',
       many: true,
     },
+    memory: { summary: 'Memory of one sandbox, MiB', value: '<MiB>' },
+    pids: { summary: 'Processes and threads of one sandbox', value: '<count>' },
+    disk: { summary: 'Working folder, /tmp and shared memory of one sandbox, MiB', value: '<MiB>' },
     'record-egress': {
       summary: 'Put its HTTP exchanges on the tape, those inside TLS too; the server is given our certificate to trust',
     },
-    bin: { summary: 'Which program of the package to run', value: '<name>' },
+    bin: { summary: 'Which program of the package or folder to run: a script, a Python module, or a file', value: '<name>' },
     'allow-scripts': { summary: 'Run install scripts of the packages' },
     ...jsonFlag,
   },
@@ -30,6 +40,9 @@ export default command({
     'maestro deploy @modelcontextprotocol/server-memory',
     'maestro deploy @modelcontextprotocol/server-filesystem@2026.8.31 --name files -- .',
     'maestro deploy ./my-server --env LEVEL=debug --env API_KEY=secret:my-key --egress api.example.com',
+    'maestro deploy pypi:mcp-server-time -- --local-timezone Europe/Berlin',
+    'maestro deploy ./my-python-server --bin my_package.server',
+    'maestro deploy @playwright/mcp --memory 1536 --pids 512 --disk 512 -- --headless --isolated --no-sandbox --executable-path /usr/bin/chromium',
     'maestro deploy ./my-server --egress api.example.com --record-egress',
     'maestro deploy https://mcp.example.com/mcp',
   ],
@@ -40,12 +53,18 @@ export default command({
       .map(host => host.trim())
       .filter(host => host !== '')
     const env = parseEnv(flags.env)
+    const limits = {
+      ...(flags.memory === undefined ? {} : { memoryMiB: parseCount('--memory', flags.memory, 16, 65_536) }),
+      ...(flags.pids === undefined ? {} : { pids: parseCount('--pids', flags.pids, 4, 32_768) }),
+      ...(flags.disk === undefined ? {} : { diskMiB: parseCount('--disk', flags.disk, 1, 65_536) }),
+    }
     const body = {
       source: localSource(source, cwd),
       ...(flags.name === undefined ? {} : { name: flags.name }),
       ...(Object.keys(env).length > 0 ? { env } : {}),
       ...(rest.length > 0 ? { args: rest } : {}),
       ...(egress.length > 0 ? { egress } : {}),
+      ...(Object.keys(limits).length > 0 ? { limits } : {}),
       ...(flags['record-egress'] ? { egressRecord: true } : {}),
       ...(flags.bin === undefined ? {} : { bin: flags.bin }),
       ...(flags['allow-scripts'] ? { allowScripts: true } : {}),

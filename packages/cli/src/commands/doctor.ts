@@ -5,6 +5,7 @@ import { type Check, failed, ok, weak } from '../doctor/check.ts'
 import { checkKernel } from '../doctor/check-kernel.ts'
 import { checkNode } from '../doctor/check-node.ts'
 import { checkDatabase, checkDisk, checkPort } from '../doctor/check-place.ts'
+import { checkPython } from '../doctor/check-python.ts'
 import { checkRegistry } from '../doctor/check-registry.ts'
 import { dataFolderOf, findConductor } from '../find-conductor.ts'
 import { withProgress } from '../progress.ts'
@@ -36,6 +37,7 @@ export default command({
           checkDisk(dataFolder),
           checkPort(config, running?.baseUrl ?? null),
           checkRegistry(signal),
+          checkPython(),
         ])
       ).flat(),
     )

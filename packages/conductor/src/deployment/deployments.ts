@@ -5,6 +5,7 @@ import {
   type DeploymentId,
   type DeployRequest,
   type EnvValue,
+  type Limits,
   localTenant,
   makeId,
   type Source,
@@ -43,6 +44,7 @@ interface Parts {
     args: string[]
     env: Record<string, string>
     egress: string[]
+    limits: Limits
   }): Promise<{ release: ReleaseRow; installed: boolean }>
   resolveEnv(env: Record<string, EnvValue>): Promise<Record<string, string>>
   /** Absent where every start is plain. */
@@ -89,11 +91,14 @@ export function createDeployments(parts: Parts): Deployments {
     const env = request.env ?? {}
     const args = request.args ?? []
     const egress = request.egress ?? []
+    const limits = request.limits ?? {}
+    refuseMoreThanAllowed(limits, parts.config)
     const egressRecord = request.egressRecord ?? false
     const { release, installed } = await parts.install({
       source: request.source,
       args,
       egress,
+      limits,
       env: await parts.resolveEnv(env),
       ...(request.bin === undefined ? {} : { bin: request.bin }),
       ...(request.allowScripts === undefined ? {} : { allowScripts: request.allowScripts }),
@@ -117,6 +122,7 @@ export function createDeployments(parts: Parts): Deployments {
         env,
         args,
         egress,
+        limits,
         egressRecord,
         createdAt: before?.createdAt ?? now,
         updatedAt: now,
@@ -124,7 +130,10 @@ export function createDeployments(parts: Parts): Deployments {
       if (
         before &&
         before.release.id === release.id &&
-        isDeepStrictEqual([before.env, before.args, before.egress, before.egressRecord], [env, args, egress, egressRecord])
+        isDeepStrictEqual(
+          [before.env, before.args, before.egress, before.limits, before.egressRecord],
+          [env, args, egress, limits, egressRecord],
+        )
       ) {
         return { deployment: view(before), installed, changed: false }
       }
@@ -176,9 +185,29 @@ export function createDeployments(parts: Parts): Deployments {
   }
 }
 
+/** Who deploys chooses within what the operator allows. */
+function refuseMoreThanAllowed(limits: Limits, config: Config): void {
+  const ceilings = [
+    ['memoryMiB', Math.max(config.memoryMiBCeiling, config.memoryMiBMax)],
+    ['pids', Math.max(config.pidsCeiling, config.pidsMax)],
+    ['diskMiB', Math.max(config.diskMiBCeiling, config.diskMiBMax)],
+  ] as const
+  for (const [name, most] of ceilings) {
+    const asked = limits[name]
+    if (asked === undefined || asked <= most) continue
+    const settings = { memoryMiB: 'MEMORY_MIB', pids: 'PIDS', diskMiB: 'DISK_MIB' } as const
+    throw new ConductorError(
+      'request_malformed',
+      `limits.${name} is ${asked}; this Conductor allows ${most} at most (MAESTRO_SANDBOX_${settings[name]}_MAX).`,
+    )
+  }
+}
+
 /** Whether both are the same server, in whatever version: then a deploy under the same name is an upgrade. */
 function isSameServer(a: Source, b: Source): boolean {
   if (a.kind === 'npm' && b.kind === 'npm') return a.package === b.package
+  if (a.kind === 'pypi' && b.kind === 'pypi') return a.package === b.package
+  if (a.kind === 'file' && b.kind === 'file') return a.path === b.path
   if (a.kind === 'folder' && b.kind === 'folder') return a.path === b.path
   return isDeepStrictEqual(a, b)
 }

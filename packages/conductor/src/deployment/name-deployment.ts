@@ -6,6 +6,10 @@ export function nameDeployment(source: Source): string {
   switch (source.kind) {
     case 'npm':
       return clean(shorten(source.package))
+    case 'pypi':
+      return clean(shorten(source.package.split('[', 1)[0] ?? ''))
+    case 'file':
+      return clean(basename(source.path).replace(/\.(js|mjs|cjs|py|sh)$/, ''))
     case 'folder':
       return clean(basename(source.path))
     case 'remote':

@@ -26,8 +26,8 @@ function plainRunnable(row: DeploymentRow, env: Record<string, string>, config: 
     env,
     secretEnv: Object.keys(row.env).filter(name => 'secret' in row.env[name]!),
     egress: row.egress,
+    limits: sandboxLimits(config, row.limits),
     egressRecord: row.egressRecord,
-    limits: sandboxLimits(config),
   }
 }
 

@@ -1,61 +1,86 @@
-import { constants, copyFile, lstat, mkdir, readdir, readFile, readlink, rm, stat, symlink } from 'node:fs/promises'
-import { homedir } from 'node:os'
+import { chmod, constants, copyFile, lstat, mkdir, readdir, readFile, readlink, rm, stat, symlink } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { ConductorError } from '@maestro/contract'
+import type { Program } from '../sandbox/sandbox.ts'
 import { digestOf, sealBundle } from './bundle.ts'
 import { checkLock, readLock } from './check-lock.ts'
 import { type PackageFacts, readPackage } from './find-entry.ts'
+import { folderProgram } from './folder-program.ts'
+import { homePath } from './home-path.ts'
 import { type Installation, type InstallTools, scriptArgs } from './install-npm.ts'
 import { keepRegistries } from './keep-registries.ts'
+import { installPythonFolder } from './python/install-python-folder.ts'
+import { readProject } from './python/project.ts'
 import { openStaging } from './staging.ts'
 
 const installMsMax = 600_000
 /** Made by tools and made again by us; `.maestro` may hold this very copy. */
-const skipped = new Set(['.git', 'node_modules', '.maestro'])
+const skipped = new Set(['.git', 'node_modules', '.maestro', '.venv', '__pycache__'])
 const copyDepthMax = 64
 
 export interface FolderInstallation extends Installation {
   name: string
   /** Absolute. */
   path: string
+  /** Null where package.json says it, or the usual names do. */
+  program: Program | null
+}
+
+export interface FolderInstall {
+  path: string
+  /** Which program of the folder to run. */
+  bin: string | undefined
+  allowScripts: boolean
 }
 
 /**
- * Copies a folder as it is now and installs its dependencies by its lockfile, or by one made first. A folder without dependencies
- * needs no npm and no package.json. The same content again is found without work. Throws `source_invalid`,
- * `package_integrity_failed`, `package_not_runnable`, `install_failed`; the signal's reason when aborted.
+ * Copies a folder as it is now and installs its dependencies: those of Node by its lockfile, or by one made first, those of Python
+ * resolved and pinned. A folder without dependencies needs no package manager and no description. The same content again is found
+ * without work. Throws `source_invalid`, `package_integrity_failed`, `package_not_runnable`, `install_failed`, `runtime_missing`; the
+ * signal's reason when aborted.
  */
 export async function installFolder(
   tools: InstallTools,
-  path: string,
-  allowScripts: boolean,
+  wanted: FolderInstall,
   signal: AbortSignal,
 ): Promise<FolderInstallation> {
-  const source = await folderAt(path)
+  const source = await folderAt(wanted.path)
   await using staging = await openStaging(tools.dataFolder)
-  await copyTree(source, staging.folder, resolve(tools.dataFolder), signal, 0)
+  const root = join(staging.folder, 'bundle')
+  await copyTree(source, root, resolve(tools.dataFolder), signal, 0)
 
-  const facts = await packageFacts(staging.folder)
-  const name = typeof facts.name === 'string' && facts.name !== '' ? facts.name : basename(source)
-  const version = typeof facts.version === 'string' && facts.version !== '' ? facts.version : '0.0.0'
-  refuseEngine(tools, name, facts)
+  const facts = await packageFacts(root)
+  const project = await readProject(root)
+  const how = await folderProgram(root, facts, project, wanted.bin)
+  if (how.kind === 'python' || how.kind === 'script') {
+    const place = { folder: staging.folder, allowBuilds: wanted.allowScripts, signal }
+    const installed = await installPythonFolder(tools, root, project, how, place)
+    return { name: project?.name ?? basename(source), version: project?.version ?? '0.0.0', path: source, ...installed }
+  }
 
-  const receipt = ['folder', await digestOf(staging.folder), allowScripts ? 'scripts' : 'plain']
+  const name = typeof facts?.name === 'string' && facts.name !== '' ? facts.name : basename(source)
+  const version = typeof facts?.version === 'string' && facts.version !== '' ? facts.version : '0.0.0'
+  if (facts) refuseEngine(tools, name, facts)
+  const program = how.kind === 'file' ? how.program : null
+  if (program) await chmod(join(root, program.entry), 0o755)
+  const found = { name, version, path: source, program }
+
+  const receipt = ['folder', await digestOf(root), wanted.allowScripts ? 'scripts' : 'plain']
   const known = await tools.receipts.recall(receipt)
-  if (known) return { bundle: known, name, version, path: source, fetched: false }
+  if (known) return { ...found, bundle: known, fetched: false }
 
-  await keepRegistries(staging.folder)
-  if (hasDependencies(facts)) await installDependencies(tools, staging.folder, allowScripts, signal)
+  await keepRegistries(root)
+  if (facts && hasDependencies(facts)) await installDependencies(tools, root, wanted.allowScripts, signal)
   // Nothing needs it once everything is installed.
-  await rm(join(staging.folder, '.npmrc'), { force: true })
-  const bundle = await sealBundle(staging.folder, tools.bundlesFolder)
+  await rm(join(root, '.npmrc'), { force: true })
+  const bundle = await sealBundle(root, tools.bundlesFolder)
   await tools.receipts.remember(receipt, bundle)
-  return { bundle, name, version, path: source, fetched: true }
+  return { ...found, bundle, fetched: true }
 }
 
-/** `~` is the home of whoever runs Conductor. Throws `source_invalid` where it is not a folder. */
+/** Throws `source_invalid` where it is not a folder. */
 async function folderAt(path: string): Promise<string> {
-  const full = resolve(path === '~' || path.startsWith('~/') ? join(homedir(), path.slice(1)) : path)
+  const full = homePath(path)
   const facts = await stat(full).catch(() => null)
   if (!facts?.isDirectory()) throw new ConductorError('source_invalid', `${JSON.stringify(path)} is not a folder.`)
   return full
@@ -76,9 +101,9 @@ async function copyTree(from: string, to: string, dataFolder: string, signal: Ab
   }
 }
 
-async function packageFacts(folder: string): Promise<PackageFacts> {
+async function packageFacts(folder: string): Promise<PackageFacts | null> {
   const there = await lstat(join(folder, 'package.json')).catch(() => null)
-  return there ? readPackage(folder) : {}
+  return there ? readPackage(folder) : null
 }
 
 function refuseEngine(tools: InstallTools, name: string, facts: PackageFacts): void {

@@ -4,6 +4,7 @@ import { ConductorError } from '@maestro/contract'
 import { type Bundle, sealBundle } from './bundle.ts'
 import { checkLock, readLock } from './check-lock.ts'
 import type { Npm } from './npm.ts'
+import type { Pip } from './python/pip.ts'
 import type { Receipts } from './receipts.ts'
 import { openStaging } from './staging.ts'
 
@@ -26,6 +27,8 @@ export interface Installation {
 
 export interface InstallTools {
   npm: Npm
+  /** Looked for when first needed. Throws `runtime_missing`. */
+  pip(): Promise<Pip>
   receipts: Receipts
   dataFolder: string
   bundlesFolder: string

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import {
   ConductorError,
+  type Limits,
   localTenant,
   type Manifest,
   makeId,
@@ -14,16 +15,21 @@ import {
 } from '@maestro/contract'
 import { readRecording } from '@maestro/logic'
 import { type Config, sandboxLimits } from '../config.ts'
+import { findPython } from '../find-python.ts'
 import type { Program, SandboxDriver } from '../sandbox/sandbox.ts'
 import type { Runnable, Upstream } from '../session/stages.ts'
 import type { ReleaseRow, Store } from '../store/store.ts'
 import type { World } from '../world.ts'
 import { captureManifest } from './capture-manifest.ts'
 import { chooseEntry, type PackageFacts, readPackage, runnableEntry } from './find-entry.ts'
+import { homePath } from './home-path.ts'
+import { installFile } from './install-file.ts'
 import { installFolder } from './install-folder.ts'
 import { type InstallTools, installNpm } from './install-npm.ts'
 import { pinnedNpm } from './npm.ts'
 import { type ParsedSource, parseSource } from './parse-source.ts'
+import { installPypi, pypiEntry } from './python/install-pypi.ts'
+import { pipOf } from './python/pip.ts'
 import { receiptsIn } from './receipts.ts'
 import { recordedManifest } from './recorded-manifest.ts'
 import { cleanStaging } from './staging.ts'
@@ -36,13 +42,14 @@ export interface InstallRequest {
   /** Secrets already put in. */
   env: Record<string, string>
   egress: string[]
+  limits?: Limits
 }
 
 export interface Installer {
   /**
    * Makes a release of a source, or finds the one that is there: `installed` says which. Throws `source_invalid`,
    * `package_not_found`, `package_integrity_failed`, `package_not_runnable`, `install_failed`, `manifest_failed`,
-   * `remote_unreachable`, `session_not_found`, `recording_unreadable`, and what the sandbox driver throws;
+   * `runtime_missing`, `remote_unreachable`, `session_not_found`, `recording_unreadable`, and what the sandbox driver throws;
    * the signal's reason when aborted.
    */
   install(request: InstallRequest, signal?: AbortSignal): Promise<{ release: ReleaseRow; installed: boolean }>
@@ -64,7 +71,7 @@ export interface InstallerParts {
   recordingPathOf?: (session: SessionId) => string
   /** Digest under a key of this install: what it is made of cannot be guessed from it. */
   keyedDigest(text: string): string
-  /** What npm may find its configuration in. */
+  /** What npm and pip may find their configuration in. */
   environment: Readonly<Record<string, string | undefined>>
 }
 
@@ -75,6 +82,7 @@ export function createInstaller(parts: InstallerParts): Installer {
   const bundlesFolder = join(dataFolder, 'bundles')
   const tools: InstallTools = {
     npm: pinnedNpm(world, parts.environment),
+    pip: async () => pipOf(world, await findPython(), parts.environment),
     receipts: receiptsIn(bundlesFolder),
     dataFolder,
     bundlesFolder,
@@ -137,7 +145,7 @@ export function createInstaller(parts: InstallerParts): Installer {
           args: request.args,
           env: request.env,
           egress: request.egress,
-          limits: sandboxLimits(parts.config),
+          limits: sandboxLimits(parts.config, request.limits),
         }),
     })
     return { release: await save(draft, manifest), installed: true }
@@ -163,10 +171,31 @@ export function createInstaller(parts: InstallerParts): Installer {
     )
   }
 
+  async function fromPypi(source: ParsedSource & { kind: 'pypi' }, request: InstallRequest, signal: AbortSignal) {
+    const wanted = { package: source.package, range: source.range, allowScripts: request.allowScripts === true }
+    const { bundle, version } = await installPypi(tools, await tools.pip(), wanted, signal)
+    const entry = await pypiEntry(bundle, source.package, request.bin)
+    return installBundle(
+      {
+        name: source.package,
+        version,
+        source: { kind: 'pypi', package: source.package, version },
+        digest: bundle.digest,
+        bundle: bundle.name,
+        program: { runtime: 'python', entry },
+        ranWith: ranWith(request),
+      },
+      request,
+    )
+  }
+
   async function fromFolder(source: ParsedSource & { kind: 'folder' }, request: InstallRequest, signal: AbortSignal) {
-    const { bundle, name, version, path } = await installFolder(tools, source.path, request.allowScripts === true, signal)
-    const facts = await readPackage(bundle.folder).catch(() => ({}))
-    const entry = await entryOf(bundle.folder, '', facts, request.bin, folderEntries)
+    const wanted = { path: source.path, bin: request.bin, allowScripts: request.allowScripts === true }
+    const { bundle, name, version, path, program } = await installFolder(tools, wanted, signal)
+    const nodeProgram = async (): Promise<Program> => {
+      const facts = await readPackage(bundle.folder).catch(() => ({}))
+      return { runtime: 'node', entry: await entryOf(bundle.folder, '', facts, request.bin, folderEntries) }
+    }
     return installBundle(
       {
         name,
@@ -174,7 +203,23 @@ export function createInstaller(parts: InstallerParts): Installer {
         source: { kind: 'folder', path },
         digest: bundle.digest,
         bundle: bundle.name,
-        program: { runtime: 'node', entry },
+        program: program ?? (await nodeProgram()),
+        ranWith: ranWith(request),
+      },
+      request,
+    )
+  }
+
+  async function fromFile(source: ParsedSource & { kind: 'file' }, request: InstallRequest) {
+    const { bundle, name, version, path, program } = await installFile(tools, source.path)
+    return installBundle(
+      {
+        name,
+        version,
+        source: { kind: 'file', path },
+        digest: bundle.digest,
+        bundle: bundle.name,
+        program,
         ranWith: ranWith(request),
       },
       request,
@@ -228,15 +273,19 @@ export function createInstaller(parts: InstallerParts): Installer {
 
   return {
     async install(request, signal) {
-      const source = parseSource(request.source, isFolder)
+      const source = parseSource(request.source, look)
       const until = signal ? AbortSignal.any([signal, closing.signal]) : closing.signal
       return inTurn(keyOf(source), async () => {
         until.throwIfAborted()
         switch (source.kind) {
           case 'npm':
             return fromNpm(source, request, until)
+          case 'pypi':
+            return fromPypi(source, request, until)
           case 'folder':
             return fromFolder(source, request, until)
+          case 'file':
+            return fromFile(source, request)
           case 'remote':
             return fromRemote(source, request)
           case 'recording':
@@ -333,9 +382,12 @@ function saysTheSame(a: Manifest, b: Manifest): boolean {
 }
 
 function keyOf(source: ParsedSource): string {
-  const told: ParsedSource | Source = source.kind === 'npm' ? { ...source, range: '' } : source
+  const told: ParsedSource | Source = source.kind === 'npm' || source.kind === 'pypi' ? { ...source, range: '' } : source
   return JSON.stringify(told)
 }
 
-const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+function look(path: string): 'folder' | 'file' | null {
+  const facts = statSync(homePath(path), { throwIfNoEntry: false })
+  return facts?.isDirectory() ? 'folder' : facts?.isFile() ? 'file' : null
+}
 const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true

@@ -1,13 +1,12 @@
-import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { ConductorError } from '@maestro/contract'
 import type { World } from '../world.ts'
 import { npmEnvironment } from './npm-environment.ts'
+import { runTool } from './run-tool.ts'
 import { withoutCredentials } from './without-credentials.ts'
 
-const outputBytesMax = 8 * 1024 * 1024
 const tailCharsMax = 2000
 
 /** Runs the pinned npm in a folder. The person's own npm configuration (registry, proxy, cache) applies. */
@@ -73,55 +72,10 @@ async function runNpm(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<string> {
-  signal.throwIfAborted()
-  // Its own process group, so that an end reaches whatever npm started, and Ctrl-C in a terminal reaches npm only through us.
-  const child = spawn(process.execPath, [cli, ...args, ...fixedArgs], {
-    cwd: folder,
-    env,
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const stdout = gather(child.stdout)
-  const stderr = gather(child.stderr)
-  let timedOut = false
-  const kill = () => {
-    if (child.pid === undefined) return
-    try {
-      process.kill(-child.pid, 'SIGKILL')
-    } catch {
-      // The group is gone already.
-    }
-  }
-  const cancelTimeout = world.after(timeoutMs, () => {
-    timedOut = true
-    kill()
-  })
-  signal.addEventListener('abort', kill, { once: true })
-  try {
-    const code = await new Promise<number | null>((resolve, reject) => {
-      child.once('error', reject)
-      child.once('close', resolve)
-    }).catch(cause => {
-      throw new ConductorError('install_failed', 'npm could not be started.', {}, cause)
-    })
-    signal.throwIfAborted()
-    if (timedOut) throw new ConductorError('install_failed', `npm took longer than ${timeoutMs / 1000} s and was ended.`)
-    if (code !== 0) throw npmFailure(stdout(), stderr())
-    return stdout()
-  } finally {
-    cancelTimeout()
-    signal.removeEventListener('abort', kill)
-  }
-}
-
-function gather(stream: NodeJS.ReadableStream): () => string {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  stream.on('data', (chunk: Buffer) => {
-    bytes += chunk.length
-    if (bytes <= outputBytesMax) chunks.push(chunk)
-  })
-  return () => Buffer.concat(chunks).toString('utf8')
+  const run = { name: 'npm', program: process.execPath, args: [cli, ...args, ...fixedArgs], env, folder, timeoutMs, signal }
+  const { code, stdout, stderr } = await runTool(world, run)
+  if (code !== 0) throw npmFailure(stdout, stderr)
+  return stdout
 }
 
 /** npm with `--json` says what failed as `{error: {code, summary, detail}}` on standard output. */

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { parseSource } from './parse-source.ts'
 
 const seed = Number(process.env['SEED'] ?? 20_261_122)
-const nowhere = () => false
+const nowhere = () => null
 
 test('a package is read with its version, range or tag', () => {
   const cases: [string, string, string][] = [
@@ -25,9 +25,50 @@ test('a path is a folder, and so is a bare word that is one here', () => {
     assert.deepEqual(parseSource(path, nowhere), { kind: 'folder', path })
   }
   assert.deepEqual(
-    parseSource('server', path => path === 'server'),
+    parseSource('server', path => (path === 'server' ? 'folder' : null)),
     { kind: 'folder', path: 'server' },
   )
+})
+
+test('a path to a file is a program; a bare word that is a file is a package all the same', () => {
+  const here = () => 'file' as const
+  assert.deepEqual(parseSource('./server', here), { kind: 'file', path: './server' })
+  assert.deepEqual(parseSource('/srv/mcp', here), { kind: 'file', path: '/srv/mcp' })
+  assert.equal(parseSource('server', here).kind, 'npm')
+})
+
+test('a package of PyPI is read with its extras and its version or range', () => {
+  const cases: [string, string, string][] = [
+    ['pypi:mcp-server-time', 'mcp-server-time', '*'],
+    ['pypi:mcp-server-fetch@2025.4.7', 'mcp-server-fetch', '2025.4.7'],
+    ['pypi:mcp[cli]@1.2.0rc1', 'mcp[cli]', '1.2.0rc1'],
+    ['pypi:mcp [cli, ws] >= 1.2, <2', 'mcp[cli,ws]', '>=1.2,<2'],
+    ['pypi:name@~=1.4', 'name', '~=1.4'],
+    ['pypi:name==1.4.*', 'name', '==1.4.*'],
+    ['PyPI:name@latest', 'name', '*'],
+    ['pypi:name@1!2.0+local.1', 'name', '1!2.0+local.1'],
+  ]
+  for (const [text, name, range] of cases) {
+    assert.deepEqual(parseSource(text, nowhere), { kind: 'pypi', package: name, range }, text)
+  }
+})
+
+test('what pip would take for something else than a name and a version is refused', () => {
+  for (const text of [
+    'pypi:',
+    'pypi:-r',
+    'pypi:../x',
+    'pypi:name@',
+    'pypi:name@git+https://example.test/x',
+    'pypi:name @ https://example.test/x.whl',
+    'pypi:name@1.0 --index-url',
+    'pypi:name;python_version>"3"',
+    'pypi:name[$(id)]',
+    'pypi:name@1.0\n--pre',
+    'pypi:name@beta',
+  ]) {
+    assert.throws(() => parseSource(text, nowhere), { code: 'source_invalid' }, text)
+  }
 })
 
 test('a remote server is reached over https, or over http on this machine', () => {
@@ -78,7 +119,7 @@ test('any text is either read or refused with source_invalid', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme' }), text => {
       try {
-        return ['npm', 'folder', 'remote', 'recording'].includes(parseSource(text, nowhere).kind)
+        return ['npm', 'pypi', 'folder', 'remote', 'recording'].includes(parseSource(text, nowhere).kind)
       } catch (error) {
         return (error as { code?: string }).code === 'source_invalid'
       }

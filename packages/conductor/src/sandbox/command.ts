@@ -22,6 +22,17 @@ export function preparedFolderOf({ prepared, held, program }: SandboxSpec): stri
   return prepared?.folder ?? (held && program.runtime === 'node' ? loaderFolder : null)
 }
 
+/**
+ * Of Python the standard library and what the bundle brings: no packages of the person (-s) or of the system (-S). Answers leave at once
+ * (-u): a pipe would hold them back.
+ */
+const pythonOptions = ['-s', '-S', '-u']
+
+/** What the runtime of a program wants to find, beneath what the deployment gives. */
+export const runtimeEnvironment = ({ runtime }: SandboxSpec['program']): Record<string, string> =>
+  // The order of a set is another in every process unless it is told, and would make two runs of one session differ.
+  runtime === 'python' ? { PYTHONHASHSEED: '0', PYTHONDONTWRITEBYTECODE: '1' } : {}
+
 /** The command line that runs the server: its interpreter, its file, its arguments. */
 export function commandOf(
   spec: Pick<SandboxSpec, 'program' | 'args' | 'prepared' | 'held'>,
@@ -34,7 +45,7 @@ export function commandOf(
     case 'node':
       return [places.node, ...nodeOptions, ...nodeStart(spec, places), file, ...args]
     case 'python':
-      return [...(held ? holdInShell : []), places.python ?? 'python3', file, ...args]
+      return [...(held ? holdInShell : []), places.python ?? 'python3', ...pythonOptions, file, ...args]
     case 'native':
       return [...(held ? holdInShell : []), file, ...args]
   }

@@ -1,6 +1,6 @@
 /** What a sandbox looks like from inside, whichever driver made it. */
 
-import { commandOf } from './command.ts'
+import { commandOf, runtimeEnvironment } from './command.ts'
 import { bridgedCommand } from './egress/bridged-command.ts'
 import type { SandboxSpec } from './sandbox.ts'
 
@@ -27,11 +27,19 @@ export const insideEgress = {
 
 /** What the driver gives comes first: a deployment may set its own PATH or TZ, and only harms itself. */
 export function sandboxEnvironment(spec: SandboxSpec): Record<string, string> {
-  return { PATH: '/run/maestro:/usr/local/bin:/usr/bin:/bin', HOME: insideHome, TMPDIR: '/tmp', LANG: 'C.UTF-8', ...spec.env }
+  return {
+    PATH: '/run/maestro:/usr/local/bin:/usr/bin:/bin',
+    HOME: insideHome,
+    TMPDIR: '/tmp',
+    LANG: 'C.UTF-8',
+    ...runtimeEnvironment(spec.program),
+    ...spec.env,
+  }
 }
 
 /** The command that runs the server inside. */
 export function insideCommand(spec: SandboxSpec, egress: boolean, nodeOptions: readonly string[] = []): string[] {
-  const places = { node: insideNode, bundle: insideBundle, prepared: insidePrepared }
+  const python = spec.python ? { python: spec.python.program } : {}
+  const places = { node: insideNode, bundle: insideBundle, prepared: insidePrepared, ...python }
   return egress ? bridgedCommand(spec, places, insideEgress.bridge, nodeOptions) : commandOf(spec, places, nodeOptions)
 }

@@ -1,5 +1,6 @@
 /** The port every sandbox driver stands behind. One contract test (`sandbox.contract.ts`) holds them all to it. */
 import type { ErrorCode, Leaks, SandboxId } from '@maestro/contract'
+import type { Python } from '../find-python.ts'
 import type { Upstream } from '../session/stages.ts'
 
 export interface SandboxLimits {
@@ -18,6 +19,8 @@ export interface SandboxSpec {
   /** Folder on the host that holds the release, mounted read-only. */
   bundle: string
   program: Program
+  /** The Python that runs the program, where it is written in it; drivers find it themselves. */
+  python?: Python
   args: readonly string[]
   /** What was made ahead so that the program starts faster; left out, its file is run as it is. */
   prepared?: Prepared

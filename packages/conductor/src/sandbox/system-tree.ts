@@ -1,4 +1,5 @@
 import { existsSync, lstatSync, readlinkSync } from 'node:fs'
+import type { Python } from '../find-python.ts'
 import { type EgressMounts, insideBundle, insideEgress, insideNode, insidePrepared } from './inside.ts'
 
 /** Where the things that are not of the system are on the machine. */
@@ -8,6 +9,8 @@ export interface HostPlaces {
   /** The folder of the small files of `etc.ts`. */
   etc: string
   bundle: string
+  /** The Python that runs the server, where it is written in it. */
+  python?: Python | undefined
   /** `preparedFolderOf` the sandbox. */
   prepared: string | null
   egress: EgressMounts | null
@@ -24,6 +27,8 @@ const systemPaths = [
   '/etc/localtime',
   '/etc/mime.types',
   '/etc/fonts',
+  // Debian's Chromium does not start without it.
+  '/etc/chromium.d',
   '/nix/store',
 ]
 const etcFiles = ['passwd', 'group', 'hosts', 'nsswitch.conf'] as const
@@ -49,10 +54,22 @@ export function systemTree(root: '' | '/sandbox', places: HostPlaces): string[] 
     ...bind(node, insideNode),
     ...(egress ? [...bind(egress.bridge, insideEgress.bridge), '--bind', egress.socket, `${root}${insideEgress.socket}`] : []),
     ...(egress?.ca ? bind(egress.ca, insideEgress.ca) : []),
+    ...(places.python
+      ? pythonFolders(places.python).flatMap(path => [
+          ...parentsOf(path).flatMap(parent => folder(`${root}${parent}`)),
+          ...bind(path, path),
+        ])
+      : []),
     ...bind(bundle, insideBundle),
     ...(prepared === null ? [] : bind(prepared, insidePrepared)),
     ...folder(`${root}/home`),
   ]
+}
+
+/** A Python that somebody put elsewhere than under /usr is at its own place, since it finds its libraries from there. */
+function pythonFolders({ prefix, program }: Python): string[] {
+  const paths = [prefix, program].filter(path => !path.startsWith('/usr/') && path !== '/usr')
+  return paths.filter(path => !paths.some(other => path.startsWith(`${other}/`)))
 }
 
 /** Programs and libraries of the machine. */

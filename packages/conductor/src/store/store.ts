@@ -2,6 +2,7 @@
 import type {
   DeploymentId,
   EnvValue,
+  Limits,
   Release,
   ReleaseId,
   Replay,
@@ -34,6 +35,7 @@ export interface DeploymentRow {
   env: Record<string, EnvValue>
   args: string[]
   egress: string[]
+  limits: Limits
   egressRecord: boolean
   createdAt: number
   updatedAt: number

@@ -20,3 +20,30 @@ export const plainServer = scriptedServer(`{
   initialize: { protocolVersion: '2025-11-25', serverInfo: { name: 'plain', version: '1.0.0' }, capabilities: { tools: {} } },
   'tools/list': { tools: [{ name: 'echo', inputSchema: { type: 'object' } }] },
 }`)
+
+/** One tool, in Python of the standard library alone; `more` is put in front. */
+export const pythonServer = (more = '', text = '"hello"'): string => `${more}
+import json
+import sys
+
+
+def main():
+    for line in sys.stdin:
+        message = json.loads(line)
+        if "id" not in message:
+            continue
+        results = {
+            "initialize": {"protocolVersion": "2025-11-25", "serverInfo": {"name": "snake", "version": "1"}, "capabilities": {"tools": {}}},
+            "tools/list": {"tools": [{"name": "say", "inputSchema": {"type": "object"}}]},
+            "tools/call": lambda: {"content": [{"type": "text", "text": ${text}}]},
+            "ping": {},
+        }
+        result = results.get(message["method"])
+        result = result() if callable(result) else result
+        answer = {"error": {"code": -32601, "message": "Method not found"}} if result is None else {"result": result}
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer}))
+
+
+if __name__ == "__main__":
+    main()
+`

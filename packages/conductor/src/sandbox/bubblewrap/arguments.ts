@@ -11,14 +11,30 @@ export const descriptor = { seccomp: 3, info: 4, options: 5, userNamespace: 6 } 
  * same unprivileged identity inside. `masks`: what of /proc is hidden.
  */
 export function bubblewrapOptions(spec: SandboxSpec, places: HostPlaces, asRoot: boolean, masks: readonly string[]): string[] {
-  const half = String(Math.max(1, Math.floor(spec.limits.diskBytesMax / 2)))
+  const part = (share: number) => String(Math.max(1, Math.floor(spec.limits.diskBytesMax * share)))
+  // Shared memory is a tmpfs too, and comes out of the same room.
+  const [half, temporary, shared] = [part(1 / 2), part(3 / 8), part(1 / 8)]
   return [
     ...namespaces(asRoot),
     ...['--die-with-parent', '--new-session', '--hostname', 'sandbox', '--clearenv'],
     ...Object.entries(sandboxEnvironment(spec)).flatMap(([name, value]) => ['--setenv', name, value]),
     ...systemTree('', places),
-    ...['--proc', '/proc', ...masks, '--dev', '/dev', '--remount-ro', '/dev'],
-    ...['--perms', '1777', '--size', half, '--tmpfs', '/tmp', '--perms', '0777', '--size', half, '--tmpfs', insideHome],
+    ...[
+      '--proc',
+      '/proc',
+      ...masks,
+      '--dev',
+      '/dev',
+      '--perms',
+      '1777',
+      '--size',
+      shared,
+      '--tmpfs',
+      '/dev/shm',
+      '--remount-ro',
+      '/dev',
+    ],
+    ...['--perms', '1777', '--size', temporary, '--tmpfs', '/tmp', '--perms', '0777', '--size', half, '--tmpfs', insideHome],
     ...['--chdir', insideHome, '--remount-ro', '/'],
   ]
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { promisify } from 'node:util'
 import { ConductorError, type Leaks } from '@maestro/contract'
+import type { Python } from '../../find-python.ts'
 import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
@@ -23,6 +24,7 @@ import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbo
 import { type ResourceLimits, shimmed } from '../shim.ts'
 import { type ProcessTree, StdioUpstream } from '../stdio-upstream.ts'
 import { makeUidSource } from '../uids.ts'
+import { withPython } from '../with-python.ts'
 import { bubblewrapOptions, commandAsNobody, descriptor } from './arguments.ts'
 import { type Emptiness, maskedProc } from './masked-proc.ts'
 import { assembleFilter, encodeFilter } from './seccomp/assemble.ts'
@@ -34,6 +36,8 @@ export interface BubblewrapOptions {
   egress?: EgressRules
   /** Where control groups can be made; found by looking where it is left out, null to do without. */
   cgroups?: CgroupBase | null
+  /** Runs Python servers; found by looking where it is left out. */
+  python?: Python
 }
 
 const openFilesMax = 4096
@@ -52,6 +56,7 @@ export class BubblewrapDriver implements SandboxDriver {
   readonly #world: World
   readonly #egress: EgressRules
   readonly #cgroups: CgroupBase | null
+  readonly #python: Python | undefined
   readonly #folder: string
   readonly #etc: string
   /** Options that hide what /proc tells of the machine. */
@@ -66,6 +71,7 @@ export class BubblewrapDriver implements SandboxDriver {
     this.#world = world
     this.#egress = options.egress ?? {}
     this.#cgroups = options.cgroups === undefined ? findCgroups() : options.cgroups
+    this.#python = options.python
     removeLeftovers(this.#cgroups, world)
     this.#folder = makeRunFolder()
     this.#inventory = new Inventory(this.#cgroups, this.#folder)
@@ -107,7 +113,8 @@ export class BubblewrapDriver implements SandboxDriver {
     }
   }
 
-  async start(spec: SandboxSpec): Promise<Sandbox> {
+  async start(asked: SandboxSpec): Promise<Sandbox> {
+    const spec = await withPython(asked, this.#python)
     const filter = this.#filterFile(spec.egress.length > 0)
     if (this.#nextUid !== null) await this.#ensureReadable(spec)
     this.#inventory.add(spec.id)
@@ -133,6 +140,7 @@ export class BubblewrapDriver implements SandboxDriver {
         node: process.execPath,
         etc: this.#etc,
         bundle: spec.bundle,
+        python: spec.python,
         prepared: preparedFolderOf(spec),
         egress: egress && { socket: egress.path, bridge: bridgePath, ca: egress.caPath },
       }

@@ -22,6 +22,7 @@ import { shimmed } from '../shim.ts'
 import { StdioUpstream } from '../stdio-upstream.ts'
 import type { HostPlaces } from '../system-tree.ts'
 import { makeUidSource } from '../uids.ts'
+import { withPython } from '../with-python.ts'
 import { descriptor, outerOptions, runscCommand } from './arguments.ts'
 import { ociConfig } from './oci.ts'
 import { findPlatform, type Platform } from './platform.ts'
@@ -123,7 +124,7 @@ export class GvisorDriver implements SandboxDriver {
   async start(spec: SandboxSpec): Promise<Sandbox> {
     const program = this.#findRunsc()
     if (!program) throw new ConductorError('sandbox_unavailable', `runsc was not found: ${install}`)
-    return this.#start(spec, program, await this.#platform(program))
+    return this.#start(await withPython(spec), program, await this.#platform(program))
   }
 
   async close(): Promise<void> {
@@ -188,6 +189,7 @@ export class GvisorDriver implements SandboxDriver {
       node: process.execPath,
       etc: this.#etc,
       bundle: spec.bundle,
+      python: spec.python,
       prepared: preparedFolderOf(spec),
       egress: egress && { socket: egress.path, bridge: bridgePath, ca: egress.caPath },
     }

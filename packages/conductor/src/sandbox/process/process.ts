@@ -4,8 +4,9 @@ import { dirname, join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import { ConductorError, type Leaks } from '@maestro/contract'
+import { findPython } from '../../find-python.ts'
 import type { World } from '../../world.ts'
-import { commandOf, preparedFolderOf } from '../command.ts'
+import { commandOf, preparedFolderOf, runtimeEnvironment } from '../command.ts'
 import { findLeaks } from '../leaks.ts'
 import { cleanRunFolders, makeRunFolder } from '../owner.ts'
 import { descendantsOf, memoryOf, processesWithEnvironment, signalTo } from '../processes.ts'
@@ -83,18 +84,20 @@ export class ProcessDriver implements SandboxDriver {
   }
 
   async #start(spec: SandboxSpec): Promise<Sandbox> {
+    const python = spec.program.runtime === 'python' ? { python: (await findPython()).program } : {}
     const folder = await this.#makeFolder(spec)
     const env = {
       PATH: `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`,
       HOME: folder,
       TMPDIR: join(folder, 'tmp'),
       LANG: 'C.UTF-8',
+      ...runtimeEnvironment(spec.program),
       ...spec.env,
       // Last: by this we know the processes of the tree wherever they went.
       [markName]: folder,
     }
     const limits = { openFilesMax, memoryBytesMax: spec.limits.memoryBytesMax }
-    const places = { node: process.execPath, bundle: spec.bundle, prepared: preparedFolderOf(spec) ?? '' }
+    const places = { node: process.execPath, bundle: spec.bundle, prepared: preparedFolderOf(spec) ?? '', ...python }
     const [program, ...args] = shimmed([], limits, commandOf(spec, places))
     const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'pipe'], env, cwd: join(folder, 'work'), detached: true })
     const started = await new Promise<Error | null>(resolve => {

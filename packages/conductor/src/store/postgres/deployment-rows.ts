@@ -1,4 +1,4 @@
-import type { DeploymentId, EnvValue, TenantId } from '@maestro/contract'
+import type { DeploymentId, EnvValue, Limits, TenantId } from '@maestro/contract'
 import type { DeploymentRow, Store } from '../store.ts'
 import { type StoredRelease, toRelease } from './release-rows.ts'
 import { type Sql, statement } from './sql.ts'
@@ -9,21 +9,22 @@ interface StoredDeployment extends StoredRelease {
   env: Record<string, EnvValue>
   args: string[]
   egress: string[]
+  limits: Limits
   egress_record: boolean
   deployed_at: number
   updated_at: number
 }
 
 const select = `select r.tenant, r.id, r.name, r.version, r.digest, r.source, r.manifest, r.bundle, r.entry, r.runtime, r.ran_with, r.created_at,
-    d.id as deployment_id, d.name as deployment_name, d.env, d.args, d.egress, d.egress_record, d.created_at as deployed_at, d.updated_at
+    d.id as deployment_id, d.name as deployment_name, d.env, d.args, d.egress, d.egress_record, d.limits, d.created_at as deployed_at, d.updated_at
   from maestro.deployments d join maestro.releases r on r.tenant = d.tenant and r.id = d.release`
 
 const put = statement(
   'deployment.put',
-  `insert into maestro.deployments (tenant, id, name, release, env, args, egress, egress_record, created_at, updated_at)
-   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+  `insert into maestro.deployments (tenant, id, name, release, env, args, egress, egress_record, limits, created_at, updated_at)
+   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
    on conflict (tenant, name) do update set id = excluded.id, release = excluded.release, env = excluded.env,
-     args = excluded.args, egress = excluded.egress, egress_record = excluded.egress_record,
+     args = excluded.args, egress = excluded.egress, egress_record = excluded.egress_record, limits = excluded.limits,
      created_at = excluded.created_at, updated_at = excluded.updated_at`,
 )
 const find = statement('deployment.find', `${select} where d.tenant = $1 and (d.id = $2 or d.name = $2)`)
@@ -43,6 +44,7 @@ export function deploymentRows(
         row.release.id,
         ...documents,
         row.egressRecord,
+        JSON.stringify(row.limits),
         row.createdAt,
         row.updatedAt,
       ])
@@ -57,7 +59,7 @@ export function deploymentRows(
 }
 
 function toDeployment(row: StoredDeployment): DeploymentRow {
-  const { deployment_id, deployment_name, env, args, egress, egress_record, deployed_at, updated_at, ...release } = row
+  const { deployment_id, deployment_name, env, args, egress, egress_record, limits, deployed_at, updated_at, ...release } = row
   return {
     id: deployment_id as DeploymentId,
     tenant: row.tenant as TenantId,
@@ -66,6 +68,7 @@ function toDeployment(row: StoredDeployment): DeploymentRow {
     env,
     args,
     egress,
+    limits,
     egressRecord: egress_record,
     createdAt: deployed_at,
     updatedAt: updated_at,

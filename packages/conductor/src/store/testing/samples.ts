@@ -63,6 +63,7 @@ export function deployment(change: Partial<DeploymentRow> & { release: ReleaseRo
     env: { MODE: { value: 'fast' }, TOKEN: { secret: 'github' } },
     args: ['--quiet'],
     egress: ['*.example.com:443'],
+    limits: { memoryMiB: 1024, pids: 200 },
     egressRecord: true,
     createdAt: 1_790_000_000_000,
     updatedAt: 1_790_000_000_001,

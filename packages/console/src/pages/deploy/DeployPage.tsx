@@ -30,8 +30,17 @@ interface Draft {
   args: string
   egress: string
   bin: string
+  memoryMiB: string
+  pids: string
+  diskMiB: string
   allowScripts: boolean
 }
+
+const limitFields = [
+  { key: 'memoryMiB', label: 'Memory', hint: 'Of one sandbox, MiB. Left empty, as the operator set it.', flag: '--memory' },
+  { key: 'pids', label: 'Processes', hint: 'Processes and threads of one sandbox.', flag: '--pids' },
+  { key: 'diskMiB', label: 'Disk', hint: 'Working folder, /tmp and shared memory of one sandbox, MiB.', flag: '--disk' },
+] as const
 
 /** Installs a release where it is missing and deploys it. */
 export default function DeployPage() {
@@ -45,6 +54,9 @@ export default function DeployPage() {
     args: '',
     egress: '',
     bin: '',
+    memoryMiB: '',
+    pids: '',
+    diskMiB: '',
     allowScripts: false,
   })
   const change = (part: Partial<Draft>) => setDraft(now => ({ ...now, ...part }))
@@ -70,7 +82,7 @@ export default function DeployPage() {
         <form className="form" onSubmit={submit}>
           <Field
             label="Source"
-            hint="An npm package with or without @version, a folder with a package.json on Conductor’s machine, the https URL of a remote MCP server, or the id of a recorded session."
+            hint="An npm package with or without @version, pypi:package for one from PyPI, a folder or a program on Conductor’s machine, the https URL of a remote MCP server, or the id of a recorded session."
           >
             {id => (
               <input
@@ -129,7 +141,10 @@ export default function DeployPage() {
           <details>
             <summary>For unusual packages</summary>
             <div className="form">
-              <Field label="Program" hint="Which program of the package to run, where it has several.">
+              <Field
+                label="Program"
+                hint="Which program of the package or folder to run, where it has several: a script, a Python module, or a file."
+              >
                 {id => (
                   <input
                     {...id}
@@ -141,6 +156,22 @@ export default function DeployPage() {
                   />
                 )}
               </Field>
+              {limitFields.map(({ key, label, hint }) => (
+                <Field key={key} label={label} hint={hint}>
+                  {id => (
+                    <input
+                      {...id}
+                      type="text"
+                      inputMode="numeric"
+                      pattern="[1-9][0-9]*"
+                      title="A whole number"
+                      autoComplete="off"
+                      value={draft[key]}
+                      onChange={event => change({ [key]: event.target.value })}
+                    />
+                  )}
+                </Field>
+              ))}
               <label className="check">
                 <input
                   type="checkbox"
@@ -332,12 +363,16 @@ function requestOf(draft: Draft): DeployRequest {
   )
   const args = linesIn(draft.args)
   const egress = linesIn(draft.egress)
+  const limits = Object.fromEntries(
+    limitFields.filter(({ key }) => draft[key] !== '').map(({ key }) => [key, Number(draft[key])]),
+  )
   return {
     source: draft.source.trim(),
     ...(draft.name ? { name: draft.name } : {}),
     ...(Object.keys(env).length ? { env } : {}),
     ...(args.length ? { args } : {}),
     ...(egress.length ? { egress } : {}),
+    ...(Object.keys(limits).length ? { limits } : {}),
     ...(draft.bin ? { bin: draft.bin } : {}),
     ...(draft.allowScripts ? { allowScripts: true } : {}),
   }
@@ -351,6 +386,7 @@ function cliOf(draft: Draft, request: DeployRequest): string {
     parts.push('--env', 'secret' in value ? `${name}=secret:${value.secret}` : `${name}=…`)
   }
   if (request.egress) parts.push('--egress', quoted(request.egress.join(',')))
+  for (const { key, flag } of limitFields) if (request.limits?.[key] !== undefined) parts.push(flag, String(request.limits[key]))
   if (draft.bin) parts.push('--bin', quoted(draft.bin))
   if (draft.allowScripts) parts.push('--allow-scripts')
   if (request.args) parts.push('--', ...request.args.map(quoted))

@@ -7,7 +7,7 @@ import { sourceKinds, sourceText } from '../deployments/sourceText.ts'
 
 /** What it runs and with what. Values of the environment are not shown: they may be secret. */
 export function SettingsTab({ deployment }: { deployment: Deployment }) {
-  const { release, env, args, egress, egressRecord } = deployment
+  const { release, env, args, egress, egressRecord, limits } = deployment
   const { manifest } = release
   return (
     <div className="settings">
@@ -31,6 +31,13 @@ export function SettingsTab({ deployment }: { deployment: Deployment }) {
           <Fact name="Egress">
             {egress.length ? egress.map(host => <div key={host}>{host}</div>) : 'none: the server has no network'}
             {egressRecord && <div>HTTP exchanges are recorded</div>}
+          </Fact>
+          <Fact name="Limits">
+            {[
+              ...(limits.memoryMiB === undefined ? [] : [`${limits.memoryMiB} MiB of memory`]),
+              ...(limits.pids === undefined ? [] : [`${limits.pids} processes`]),
+              ...(limits.diskMiB === undefined ? [] : [`${limits.diskMiB} MiB of disk`]),
+            ].join(', ') || 'as the operator set them'}
           </Fact>
           <Fact name="Deployed">{exact(deployment.createdAt)}</Fact>
           <Fact name="Changed">{exact(deployment.updatedAt)}</Fact>

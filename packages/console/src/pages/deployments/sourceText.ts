@@ -5,6 +5,9 @@ export function sourceText(source: Source): string {
   switch (source.kind) {
     case 'npm':
       return `${source.package}@${source.version}`
+    case 'pypi':
+      return `pypi:${source.package}@${source.version}`
+    case 'file':
     case 'folder':
       return source.path
     case 'remote':
@@ -16,7 +19,9 @@ export function sourceText(source: Source): string {
 
 export const sourceKinds: Record<Source['kind'], string> = {
   npm: 'npm package',
+  pypi: 'PyPI package',
   folder: 'folder',
+  file: 'program file',
   remote: 'remote server',
   recording: 'recording',
 }
