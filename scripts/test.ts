@@ -19,7 +19,7 @@ const suites: Record<string, Suite> = {
   unit: {
     files: ['packages/{contract,logic,conductor,cli,testkit}/src/**/*.test.ts', 'scripts/*.test.ts', 'benchmarks/**/*.test.ts'],
     exclude: '.driver.test.ts',
-    flags: ['--test-isolation=none'],
+    flags: ['--test-isolation=none', '--test-timeout=120000'],
   },
   runtime: {
     files: ['packages/conductor/src/sandbox/**/*.driver.test.ts', 'tests/runtime/**/*.runtime.ts'],

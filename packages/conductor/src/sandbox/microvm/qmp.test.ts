@@ -43,7 +43,7 @@ describe('speaking QMP', () => {
             () => 'refused',
           )
           for (const chunk of chunks) far.write(chunk)
-          far.destroy()
+          far.end()
           assert.match(await answer, /answered|refused/)
         },
       ),

@@ -30,7 +30,7 @@ export class Qmp {
       if (!this.#broken && !splitter.push(chunk)) this.#break('QEMU sent a line without end')
     })
     link.on('error', () => {})
-    link.once('close', () => this.#break('QEMU is gone'))
+    for (const end of ['end', 'close']) link.once(end, () => this.#break('QEMU is gone'))
   }
 
   /** Gives what QEMU returns. Rejects with its own words where it refuses, and when it does not answer in time. */
