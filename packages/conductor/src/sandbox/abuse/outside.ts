@@ -1,5 +1,6 @@
 /** The control of an attack: the same program, not in a sandbox, in namespaces that are thrown away after it, so that nobody is harmed. */
 import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { type AttackProgram, pathOf, python } from './cell.ts'
 
@@ -26,5 +27,6 @@ export async function runOutside(command: readonly string[]): Promise<string> {
 }
 
 export async function runProgramOutside<T>(program: AttackProgram, ...args: string[]): Promise<T> {
-  return JSON.parse(await runOutside([python, pathOf(program), ...args])) as T
+  // As text: the program itself may be below /tmp, which is empty there.
+  return JSON.parse(await runOutside([python, '-c', readFileSync(pathOf(program), 'utf8'), ...args])) as T
 }

@@ -2,6 +2,7 @@
  * Starts one sandbox and stays; for tests that kill it. Arguments: driver, bundle, mark, and `bare` to do without control groups,
  * `frozen` to freeze it where that can be done, and the data folder of drivers that keep something. Prints the sandbox's id.
  */
+import { dirname } from 'node:path'
 import { BubblewrapDriver } from '../bubblewrap/bubblewrap.ts'
 import { FirecrackerDriver } from '../firecracker/firecracker.ts'
 import { fakeDriver, makeFakes } from '../firecracker/testing/fakes.ts'
@@ -20,7 +21,7 @@ const makers: Record<string, () => SandboxDriver> = {
   firecracker: () =>
     data
       ? new FirecrackerDriver(quietWorld(), { data, path: process.env['PATH'] ?? '' }, options)
-      : fakeDriver(makeFakes(bundle), quietWorld()),
+      : fakeDriver(makeFakes(dirname(bundle!)), quietWorld()),
   gvisor: () => new GvisorDriver(quietWorld(), options),
   microvm: () => new MicrovmDriver(quietWorld(), { data: data!, path: process.env['PATH'] ?? '' }, options),
 }

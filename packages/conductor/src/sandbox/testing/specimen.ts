@@ -1,6 +1,6 @@
 /** A sandbox under test: the probe server with a mark in its environment by which its processes are found. */
 import { randomUUID } from 'node:crypto'
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -29,9 +29,11 @@ export function quietWorld(): World {
 
 /** A bundle that holds the probe. */
 export function makeProbeBundle(): { folder: string; remove(): void } {
-  const folder = mkdtempSync(join(tmpdir(), 'probe-bundle-'))
+  const parent = mkdtempSync(join(tmpdir(), 'probe-'))
+  const folder = join(parent, 'bundle')
+  mkdirSync(folder)
   copyFileSync(fileURLToPath(new URL('./probe.cjs', import.meta.url)), join(folder, 'probe.cjs'))
-  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) }
+  return { folder, remove: () => rmSync(parent, { recursive: true, force: true }) }
 }
 
 /** A prepared folder whose one file is the probe, as a release's would be (`faststart/one-file.ts`). */

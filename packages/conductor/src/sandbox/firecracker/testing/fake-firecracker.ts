@@ -148,7 +148,8 @@ const handlers: Record<string, (body: any) => unknown> = {
 
 function runGuest(restored: boolean, delayMs: number, held: Buffer | null = null): void {
   const drive = (index: number) => outside(configuration.drives[index]?.path_on_host ?? 'absent')
-  const started = new PlainGuest(join(root, 'guest'), { root: drive(0), bundle: drive(1) }, restored, held)
+  const prepared = configuration.drives.length > 2 ? drive(2) : null
+  const started = new PlainGuest(join(root, 'guest'), { root: drive(0), bundle: drive(1), prepared }, restored, held)
   let listens = false
   setTimeout(() => {
     listens = true

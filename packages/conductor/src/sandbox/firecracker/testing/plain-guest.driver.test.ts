@@ -29,7 +29,11 @@ it('the stand-in of a guest shows when one is told to start before clock and ent
   writeFileSync(join(folder, 'root'), JSON.stringify({ node: process.execPath }))
   try {
     for (const given of [[], ['clock'], ['entropy'], ['clock', 'entropy']]) {
-      const guest = new PlainGuest(join(folder, `guest-${given.join('-')}`), { root: join(folder, 'root'), bundle: image }, true)
+      const guest = new PlainGuest(
+        join(folder, `guest-${given.join('-')}`),
+        { root: join(folder, 'root'), bundle: image, prepared: null },
+        true,
+      )
       const server = createServer(socket => guest.accept(socket)).listen(join(folder, `${given.join('-')}.sock`))
       const link = connect(join(folder, `${given.join('-')}.sock`))
       await once(link, 'connect')

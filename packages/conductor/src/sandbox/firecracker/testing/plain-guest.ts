@@ -41,6 +41,7 @@ export class PlainGuest {
   readonly #node: string
   readonly #restored: boolean
   readonly #bundle: string
+  readonly #prepared: string | null
   #state: 'booted' | 'held' | 'running' = 'booted'
   /** What a held program was started with. */
   #held: Buffer | null = null
@@ -52,17 +53,23 @@ export class PlainGuest {
   #hasClock = false
   #hasEntropy = false
 
-  /** `root` says in JSON which Node the guest has; `bundle` is a file system image. Both as the drives of the machine. */
-  constructor(folder: string, drives: { root: string; bundle: string }, restored: boolean, held: Buffer | null = null) {
+  /** `root` says in JSON which Node the guest has; `bundle` and `prepared` are file system images. All as the drives of the machine. */
+  constructor(
+    folder: string,
+    drives: { root: string; bundle: string; prepared: string | null },
+    restored: boolean,
+    held: Buffer | null = null,
+  ) {
     this.#folder = folder
     this.#restored = restored
     this.#bundle = drives.bundle
+    this.#prepared = drives.prepared
     this.#held = held
     if (held) this.#state = 'held'
     const facts = JSON.parse(readFileSync(drives.root, 'utf8'))
     this.#node = facts.node
     this.storesLinkTo = facts.storesLinkTo ?? null
-    for (const name of ['bundle', 'home', 'tmp']) mkdirSync(join(folder, name), { recursive: true })
+    for (const name of ['bundle', 'prepared', 'home', 'tmp']) mkdirSync(join(folder, name), { recursive: true })
   }
 
   /** What a snapshot stores of it: nothing while the agent waits, what to run where a program is held. */
@@ -167,14 +174,16 @@ export class PlainGuest {
   }
 
   #start(start: Start): void {
-    execFileSync('/sbin/debugfs', ['-R', `rdump / ${join(this.#folder, 'bundle')}`, this.#bundle], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
+    for (const [name, image] of Object.entries({ bundle: this.#bundle, prepared: this.#prepared })) {
+      const command = ['-R', `rdump / ${join(this.#folder, name)}`, image ?? '']
+      if (image) execFileSync('/sbin/debugfs', command, { stdio: ['ignore', 'ignore', 'pipe'] })
+    }
     this.#state = 'running'
     const inside = (text: string) =>
       text
         .replace(/^\/run\/maestro\/twin\.cjs$/, twinPath)
         .replace(/^\/bundle(?=\/|$)/, join(this.#folder, 'bundle'))
+        .replace(/^\/prepared(?=\/|$)/, join(this.#folder, 'prepared'))
         .replace(/^\/run\/maestro\/node$/, this.#node)
         .replace(/^\/home\/sandbox$/, join(this.#folder, 'home'))
         .replace(/^\/tmp$/, join(this.#folder, 'tmp'))
