@@ -1,6 +1,7 @@
 import { insideCommand, insideHome, insideUid, sandboxEnvironment } from '../inside.ts'
 import type { SandboxSpec } from '../sandbox.ts'
 import { type HostPlaces, systemTree } from '../system-tree.ts'
+import { giveLeadingBack, withoutLeading } from './late-variables.ts'
 
 /** Numbers of the inherited descriptors, as the driver opens them. */
 export const descriptor = { seccomp: 3, info: 4, options: 5, userNamespace: 6 } as const
@@ -17,7 +18,7 @@ export function bubblewrapOptions(spec: SandboxSpec, places: HostPlaces, asRoot:
   return [
     ...namespaces(asRoot),
     ...['--die-with-parent', '--new-session', '--hostname', 'sandbox', '--clearenv'],
-    ...Object.entries(sandboxEnvironment(spec)).flatMap(([name, value]) => ['--setenv', name, value]),
+    ...Object.entries(environmentOf(spec, asRoot)).flatMap(([name, value]) => ['--setenv', name, value]),
     ...systemTree('', places),
     ...[
       '--proc',
@@ -41,8 +42,12 @@ export function bubblewrapOptions(spec: SandboxSpec, places: HostPlaces, asRoot:
 
 /** The command that bubblewrap runs: the server, as nobody. */
 export function commandAsNobody(spec: SandboxSpec, egress: boolean, asRoot: boolean): string[] {
-  return [...(asRoot ? becomeNobody : []), ...insideCommand(spec, egress)]
+  if (!asRoot) return insideCommand(spec, egress)
+  return [...becomeNobody, ...giveLeadingBack(sandboxEnvironment(spec)), ...insideCommand(spec, egress)]
 }
+
+const environmentOf = (spec: SandboxSpec, asRoot: boolean): Record<string, string> =>
+  asRoot ? withoutLeading(sandboxEnvironment(spec)) : sandboxEnvironment(spec)
 
 /**
  * Watchers for files are counted to whoever made the namespace, to root for all sandboxes and all of the machine together. Each gets a
