@@ -93,7 +93,7 @@ export const settings = {
     'MAESTRO_DRIVER',
     'auto',
     ['auto', 'bubblewrap', 'gvisor', 'microvm', 'firecracker', 'process'] as const,
-    'Sandbox driver. auto takes bubblewrap where it works; gvisor gives each server a kernel of its own, microvm and firecracker a virtual machine; process isolates nothing and must be asked for.',
+    'Sandbox driver. auto takes bubblewrap on Linux, and process elsewhere; gvisor gives each server a kernel of its own, microvm and firecracker a virtual machine; process isolates nothing and must be asked for.',
   ),
   egressPrivate: ranges(
     'MAESTRO_EGRESS_PRIVATE',

@@ -1,4 +1,4 @@
-import { type Config, checkDrivers, readConfig, realWorld } from '@maestro/conductor'
+import { type Config, checkDrivers, driverOf, readConfig, realWorld } from '@maestro/conductor'
 import { ConductorError } from '@maestro/contract'
 import { command, jsonFlag } from '../command.ts'
 import { type Check, failed, ok, weak } from '../doctor/check.ts'
@@ -67,7 +67,7 @@ const mends = {
 
 /** Each driver’s word on this machine. Only the one that would be used must work. */
 async function checkSandboxes(config: Config): Promise<Check[]> {
-  const used = config.driver === 'auto' ? 'bubblewrap' : config.driver
+  const used = driverOf(config.driver, process.platform)
   const drivers = await checkDrivers(realWorld(silent), config)
   return drivers.map(({ name, usable, detail, weaknesses }) => {
     const title = name === 'process' ? 'process driver' : name

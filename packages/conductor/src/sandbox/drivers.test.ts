@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { checkDrivers, chooseDriver } from './drivers.ts'
+import { checkDrivers, chooseDriver, driverOf } from './drivers.ts'
 import { quietWorld } from './testing/specimen.ts'
 
 /** A machine on which no program is installed. */
@@ -27,6 +27,13 @@ describe('choosing a sandbox driver', () => {
         })
       }
     }))
+
+  it('takes what isolates on Linux, and elsewhere what is there', () => {
+    assert.equal(driverOf('auto', 'linux'), 'bubblewrap')
+    assert.equal(driverOf('auto', 'darwin'), 'process')
+    assert.equal(driverOf('auto', 'win32'), 'process')
+    assert.equal(driverOf('bubblewrap', 'darwin'), 'bubblewrap')
+  })
 
   it('takes the process driver where it is asked for by name', async () => {
     const driver = await chooseDriver({ driver: 'process', ...place }, quietWorld())
