@@ -4,7 +4,6 @@
  * Method: the attack itself, from the outside, against a running Conductor; then somebody else's session.
  */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { chmod, mkdir, stat, writeFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
@@ -123,7 +122,8 @@ describe('a client', () => {
         socket.write(begun)
         sockets.push(socket)
       }
-      await once(sockets.at(-1)!, 'close')
+      // Not `once`, which an error before the close, such as a reset, would end.
+      await new Promise(closed => sockets.at(-1)!.once('close', closed))
       await othersAreServed()
     } finally {
       for (const socket of sockets) socket.destroy()

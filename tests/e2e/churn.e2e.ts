@@ -20,7 +20,10 @@ test(`sessions under load with random kills leave nothing behind (SEED=${seed})`
   await using data = await temporaryFolder('churn')
   const random = seeded(seed)
   {
-    await using conductor = await startConductor({ data: data.path, env: { MAESTRO_WARM: '0', MAESTRO_SANDBOXES_MAX: '16', MAESTRO_FAST_START: 'off' } })
+    await using conductor = await startConductor({
+      data: data.path,
+      env: { MAESTRO_WARM: '0', MAESTRO_SANDBOXES_MAX: '16', MAESTRO_FAST_START: 'off' },
+    })
     await conductor.deploy(serverFolders.echo, { name: 'echo' })
     const warmUp = { sessions: 20, parallel: 4, killShare: 0, random }
     assert.equal((await churn(conductor, warmUp)).ended, 20)

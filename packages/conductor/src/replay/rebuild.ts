@@ -50,21 +50,18 @@ export function createRebuilder({ pool, recorder, world }: Parts): Rebuilder {
   }
 
   return {
-    async prepare(session, runnable): Promise<Rebuild | null> {
+    async prepare(session, runnable): Promise<Rebuild | 'frozen' | null> {
+      // A server with connections of its own must answer them, or they break while it stands still.
+      const stay = (because: string, mayFreeze: boolean) => {
+        world.log.info('session.stays', { session, because })
+        return mayFreeze && runnable.egress.length === 0 ? 'frozen' : null
+      }
       try {
         const found = await readPlan(session, runnable, Number.POSITIVE_INFINITY)
-        if (found === null || found.plan.how === 'impossible') {
-          world.log.info('session.stays', {
-            session,
-            because: found?.plan.how === 'impossible' ? found.plan.because : 'too_long',
-          })
-          return null
-        }
+        if (found === null) return stay('too_long', true)
+        if (found.plan.how === 'impossible') return stay(found.plan.because, found.plan.because === 'too_long')
         const { how } = found.plan
-        if (how === 'whole' && !(await isProven(found.recording, found.plan, runnable))) {
-          world.log.info('session.stays', { session, because: 'not_deterministic' })
-          return null
-        }
+        if (how === 'whole' && !(await isProven(found.recording, found.plan, runnable))) return stay('not_deterministic', true)
         const { ordinals } = found
         return {
           how,

@@ -71,11 +71,14 @@ export function createHibernation(stages: Stages, sleeper: Sleeper): { upstream:
     await tape.flush()
     const rebuild = await rebuilder.prepare(id, runnable)
     if (rebuild === null || !isStill()) return
-    tape.event({ name: 'session.hibernated', how: rebuild.how })
+    if (rebuild === 'frozen' && !upstream.freeze()) return
+    const how = rebuild === 'frozen' ? rebuild : rebuild.how
+    tape.event({ name: 'session.hibernated', how })
     row.state = 'hibernated'
     sleeper.save()
-    log.info('session.hibernated', { how: rebuild.how, frames })
-    await upstream.sleep(rebuild).catch(failure => log.error('lease.unreleased', failure, { lease: lease.id }))
+    log.info('session.hibernated', { how, frames })
+    if (rebuild !== 'frozen')
+      await upstream.sleep(rebuild).catch(failure => log.error('lease.unreleased', failure, { lease: lease.id }))
   }
 
   if (rebuilder && hibernateIdleMs > 0 && runnable.runs.kind === 'bundle') cancel = world.after(hibernateIdleMs, look)

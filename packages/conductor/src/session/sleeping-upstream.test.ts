@@ -111,6 +111,25 @@ test('closing it asleep, or on its way up, leaves nothing', async () => {
   }
 })
 
+test('frozen it keeps its server, which stands still until the next frame', async () => {
+  const { upstream, servers, told } = bench()
+  assert.equal(upstream.freeze(), false, 'not where it cannot be done')
+  const acts: string[] = []
+  Object.assign(servers[0]!, { freeze: () => acts.push('freeze') > 0, thaw: () => acts.push('thaw') })
+  assert.equal(upstream.freeze(), true)
+  assert.equal(upstream.isAsleep, true)
+  upstream.send(frame(1))
+  assert.deepEqual(acts, ['freeze', 'thaw'])
+  assert.deepEqual(told, ['woken by frozen'])
+  assert.deepEqual(
+    servers[0]!.received.map(({ id }) => id),
+    [1],
+  )
+  upstream.freeze()
+  await upstream.close()
+  assert.equal(servers[0]!.isClosed, true)
+})
+
 test('a reader that paused while it slept finds the new server paused', async () => {
   const { upstream, servers } = bench()
   await upstream.sleep(same)

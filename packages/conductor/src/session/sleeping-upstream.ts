@@ -8,7 +8,7 @@ export interface SleepingParts {
   leaseAgain(): Promise<Lease>
   now(): number
   /** The server is there again and was told everything that was kept for it. */
-  onWoken(facts: { how: Rebuild['how']; warm: boolean; ms: number }): void
+  onWoken(facts: { how: Rebuild['how'] | 'frozen'; warm: boolean; ms: number }): void
   /** No sandbox could be had: what was kept for the server is dropped, and the next frame tries again. */
   onNotWoken(cause: unknown): void
   /** The server answered otherwise than before: what it knew is gone. */
@@ -17,6 +17,7 @@ export interface SleepingParts {
 
 type State =
   | { is: 'awake' }
+  | { is: 'frozen' }
   | { is: 'asleep'; rebuild: Rebuild }
   | { is: 'waking'; rebuild: Rebuild; done: Promise<void> }
   | { is: 'ended' }
@@ -54,7 +55,7 @@ export class SleepingUpstream implements Upstream {
     return this.#lease.upstream.id
   }
   get pendingBytes(): number {
-    return this.#state.is === 'awake' ? this.#lease.upstream.pendingBytes : this.#keptBytes
+    return this.#state.is === 'awake' || this.#state.is === 'frozen' ? this.#lease.upstream.pendingBytes : this.#keptBytes
   }
 
   send(frame: Uint8Array): void {
@@ -63,6 +64,10 @@ export class SleepingUpstream implements Upstream {
       return
     }
     if (this.#state.is === 'ended') return
+    if (this.#state.is === 'frozen') {
+      this.#thaw(frame)
+      return
+    }
     // The caller's bytes are not ours to keep.
     this.#kept.push(Uint8Array.from(frame))
     this.#keptBytes += frame.length
@@ -87,7 +92,14 @@ export class SleepingUpstream implements Upstream {
   }
 
   get isAsleep(): boolean {
-    return this.#state.is === 'asleep'
+    return this.#state.is === 'asleep' || this.#state.is === 'frozen'
+  }
+
+  /** Stops its processes where they stand. False where that cannot be done. Call it when no request of either side is open. */
+  freeze(): boolean {
+    if (this.#state.is !== 'awake' || !this.#lease.upstream.freeze?.()) return false
+    this.#state = { is: 'frozen' }
+    return true
   }
 
   /** Gives the sandbox back. Call it when no request of either side is open. Settles when nothing of the sandbox is left. */
@@ -113,9 +125,18 @@ export class SleepingUpstream implements Upstream {
 
   #watch(lease: Lease): void {
     const settle = (exit: Exit) => {
-      if (this.#lease === lease && (this.#state.is === 'awake' || this.#state.is === 'ended')) this.#settleExited(exit)
+      if (this.#lease === lease && ['awake', 'frozen', 'ended'].includes(this.#state.is)) this.#settleExited(exit)
     }
     lease.upstream.exited.then(settle, cause => settle({ ...closedExit, reason: 'sandbox_crashed', stderrTail: String(cause) }))
+  }
+
+  #thaw(frame: Uint8Array): void {
+    const begunMs = this.#parts.now()
+    const { upstream } = this.#lease
+    upstream.thaw?.()
+    this.#state = { is: 'awake' }
+    this.#parts.onWoken({ how: 'frozen', warm: true, ms: this.#parts.now() - begunMs })
+    upstream.send(frame)
   }
 
   #wake(rebuild: Rebuild): void {

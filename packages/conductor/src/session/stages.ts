@@ -157,10 +157,11 @@ export interface Recorder {
 /** Makes the server of a session again after its sandbox was given back. */
 export interface Rebuilder {
   /**
-   * How the session's server can be made again, from what is on its tape; `null` where it cannot. Where everything has to be said
-   * again, that was tried once in a sandbox of its own and gave the same answers. Never throws.
+   * How the session's server can be made again, from what is on its tape. Where everything has to be said again, that was tried once in
+   * a sandbox of its own and gave the same answers. `frozen` where it cannot be made again but may stand still meanwhile; `null` where
+   * neither. Never throws.
    */
-  prepare(session: SessionId, runnable: Runnable): Promise<Rebuild | null>
+  prepare(session: SessionId, runnable: Runnable): Promise<Rebuild | 'frozen' | null>
 }
 
 export interface Rebuild {
