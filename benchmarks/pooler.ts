@@ -49,8 +49,8 @@ interface Measured {
 
 export const pooler: Benchmark = {
   what: 'the warm pool under the published mix, for each driver that runs here',
-  async run({ quick }) {
-    const drivers = await usableDrivers(quick)
+  async run({ quick, drivers: wanted }) {
+    const drivers = await usableDrivers(quick, wanted)
     const machine = describeMachine()
     const measured: Record<string, Measured> = {}
     await using data = await temporaryFolder('bench')

@@ -90,7 +90,7 @@ export async function applyMix(conductor: RunningConductor, deployment: string, 
     hits,
     misses,
     warmHitRatio: hits / Math.max(1, hits + misses),
-    memoryBytesPerSandbox: (own as { memoryBytes?: number | null } | undefined)?.memoryBytes ?? null,
+    memoryBytesPerSandbox: own?.memoryBytes ?? null,
   }
 }
 
