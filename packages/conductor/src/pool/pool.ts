@@ -30,6 +30,8 @@ const retryAfterMs = 1000
 
 /** Use that ends is no event, so plans are made anew this often while anything waits, ms. */
 const replanMs = 5000
+/** A start takes a core from the session that was just given its sandbox: its first answer comes first, ms. */
+const refillPauseMs = 25
 /** A warm sandbox that nobody took for so long is frozen, ms. */
 const freezeAfterMs = 2000
 /** Planning takes no larger share of the time than one in so many. */
@@ -62,6 +64,7 @@ class WarmPool implements Pool {
   readonly #refills = new Refills()
   #closed = false
   #balancing = false
+  #balancingAfterLease = false
   #planMs = 0
   #cancelReplan: (() => void) | null = null
 
@@ -80,7 +83,7 @@ class WarmPool implements Pool {
     this.#checkShare(runnable.tenant)
     if (!options.fresh) {
       shelf.demand.arrived(askedMs)
-      this.#balanceSoon()
+      this.#balanceAfterLease()
       const found = shelf.find(fingerprint)
       if (found) {
         const granted = await this.#leaseFound(shelf, found, askedMs)
@@ -201,7 +204,6 @@ class WarmPool implements Pool {
     shelf.vacated()
     this.#count(shelf, warm ? 'hits' : 'misses')
     if (warm) shelf.sound()
-    this.#balanceSoon()
     try {
       return this.#grant(standby, await standby.started, warm, askedMs)
     } catch (failure) {
@@ -336,6 +338,15 @@ class WarmPool implements Pool {
 
   #heldBy(tenant: TenantId): number {
     return this.#leasedBy(tenant) - this.#waiters.filter(waiter => waiter.tenant === tenant).length
+  }
+
+  #balanceAfterLease(): void {
+    if (this.#balancingAfterLease) return
+    this.#balancingAfterLease = true
+    this.#world.after(refillPauseMs, () => {
+      this.#balancingAfterLease = false
+      this.#balanceSoon()
+    })
   }
 
   /** Once for all changes of this turn, and not so often that planning for very many deployments would take the time of their sessions. */
