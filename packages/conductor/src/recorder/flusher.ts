@@ -1,4 +1,5 @@
 import type { World } from '../world.ts'
+import { WriteBuffers } from './write-buffers.ts'
 
 /** What the flusher does to one tape. Both settle and never reject: a tape keeps its own failures. */
 export interface Flushable {
@@ -9,6 +10,8 @@ export interface Flushable {
 }
 
 export interface Flusher {
+  /** What all tapes gather in. */
+  readonly buffers: WriteBuffers
   /** Writes this tape at the end of the event-loop turn: many frames of a turn become one write. */
   schedule(tape: Flushable): void
   /** Syncs this tape within about a second, and not more often. */
@@ -53,6 +56,7 @@ export function createFlusher(world: World): Flusher {
   }
 
   return {
+    buffers: new WriteBuffers(),
     schedule(tape) {
       if (due.length === 0) setImmediate(writeDue)
       due.push(tape)

@@ -60,7 +60,7 @@ export function openTape({ fd, header, world, flusher, onClosed }: TapeOptions):
   const openedMs = world.monotonicMs()
   const listeners: ((cause: unknown) => void)[] = []
   let failure: { cause: unknown } | null = null
-  let buffer = new Uint8Array(2 * 1024)
+  let buffer: Uint8Array<ArrayBuffer> = new Uint8Array(2 * 1024)
   let length = 0
   let spare: Uint8Array<ArrayBuffer> | null = null
   let lastUs = 0
@@ -72,8 +72,9 @@ export function openTape({ fd, header, world, flusher, onClosed }: TapeOptions):
 
   const reserve = (bytes: number) => {
     if (length + bytes <= buffer.length) return
-    const larger = new Uint8Array(Math.max(buffer.length * 2, length + bytes))
+    const larger = flusher.buffers.take(Math.max(buffer.length * 2, length + bytes))
     larger.set(buffer.subarray(0, length))
+    flusher.buffers.giveBack(buffer)
     buffer = larger
   }
 
@@ -142,6 +143,7 @@ export function openTape({ fd, header, world, flusher, onClosed }: TapeOptions):
         flusher.count({ pending: -batch.length })
       }
       if (full.length <= bufferBytesKept) spare = full
+      else flusher.buffers.giveBack(full)
     }
   }
 

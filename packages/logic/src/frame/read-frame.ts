@@ -1,12 +1,16 @@
 import { oneLine } from './one-line.ts'
 import { type Member, membersOf, type Span, skipSpace, skipValue } from './scan.ts'
+import { withoutLongStrings } from './without-long-strings.ts'
 
 /** One JSON-RPC message: its bytes as they crossed the wire, and what routing and policy need to know of it. */
 export interface Frame {
   readonly kind: 'request' | 'notification' | 'response'
   /** Byte for byte as it came, except that raw line breaks between tokens are spaces. */
   readonly bytes: Uint8Array
-  /** The parsed message. No member of the envelope occurs twice, so every parser reads the same envelope. */
+  /**
+   * The parsed message. No member of the envelope occurs twice, so every parser reads the same envelope. Of a large answer it is made
+   * when it is first asked for: most are passed on without.
+   */
   readonly message: Message
   /** The members of the envelope and where they are. */
   readonly members: readonly Member[]
@@ -48,9 +52,10 @@ export function readFrame(source: Uint8Array): Frame | FrameFault {
   const members = membersOf(source, at)
   if (members === 'unbounded' || (members === 'garbled' && skipValue(source, at) < 0))
     return fault('frame_invalid', 'The message nests too deep or has too many members.')
+  const light = members === 'garbled' ? null : lightText(source, members)
   let message: Message
   try {
-    message = JSON.parse(decoder.decode(source)) as Message
+    message = JSON.parse(light ?? decoder.decode(source)) as Message
   } catch {
     return fault('frame_malformed', 'The message is not JSON in UTF-8.')
   }
@@ -118,10 +123,14 @@ export function readFrame(source: Uint8Array): Frame | FrameFault {
     return fault('frame_invalid', 'A response names the id of its request, a string or a whole number.')
   }
   const result = message['result'] as { isError?: unknown } | null | undefined
+  let whole: Message | null = light === null ? message : null
   return {
     kind: 'response',
     bytes,
-    message,
+    get message() {
+      whole ??= JSON.parse(decoder.decode(bytes)) as Message
+      return whole
+    },
     members,
     id: knownId,
     idKey,
@@ -133,6 +142,15 @@ export function readFrame(source: Uint8Array): Frame | FrameFault {
     isError: isFailure || (typeof result === 'object' && result !== null && result.isError === true),
   }
 }
+
+/** What judges a large answer in the place of all its text; null for any other message. */
+function lightText(source: Uint8Array, members: readonly Member[]): string | null {
+  if (source.length < largeBytes || members.some(({ key }) => key === 'method')) return null
+  const result = members.find(({ key }) => key === 'result')
+  return result === undefined ? null : withoutLongStrings(source, result)
+}
+
+const largeBytes = 16 * 1024
 
 /** The key under which an id or a progress token is looked up: numbers as they are written, strings behind a quote. */
 export function keyOfToken(token: unknown): string | null {
