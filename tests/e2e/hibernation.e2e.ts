@@ -77,6 +77,20 @@ test('a server that does not answer the same again keeps its sandbox, which stan
   await session.end()
 })
 
+test('so does one that got its secret only when it was leased', async () => {
+  await conductor.api('putSecret', { params: { name: 'late' }, body: { value: 'told-at-lease' } })
+  const env = { TOKEN: { secret: 'late' } }
+  const clock = await deployed(serverFolders.zoo, 'clock-with-secret', { args: ['clock'], env })
+  const warm = async () => (await conductor.api('getPool')).deployments.find(({ name }) => name === 'clock-with-secret')?.warm
+  await eventually('one waits for its secret', async () => (await warm()) === 1)
+  const session = await openRawSession(clock, 'trusted')
+  assert.equal((await conductor.sessionOf('trusted')).warm, true)
+  await session.call('uptime')
+  await isHibernated('trusted')
+  assert.match(textOf(await session.call('uptime')) ?? '', /^\d/)
+  await session.end()
+})
+
 test('a hibernated session ends when its client says so, and leaves nothing', async () => {
   const session = await openRawSession(await conductor.mint('counter'), 'gone')
   await isHibernated('gone')

@@ -123,6 +123,7 @@ export async function startMock({
           source: string
           name?: string
           egress?: string[]
+          egressRecord?: boolean
           args?: string[]
           limits?: Limits
         }
@@ -133,7 +134,7 @@ export async function startMock({
         const made = world.deployment(body.name ?? name.split(/[/:]/).at(-1) ?? name, world.release(name, version), {
           env: {},
           egress: body.egress ?? [],
-          egressRecord: false,
+          egressRecord: body.egressRecord ?? false,
           args: body.args ?? [],
           limits: body.limits ?? {},
         })

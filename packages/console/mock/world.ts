@@ -89,11 +89,20 @@ export function makeWorld(now: number, origin: string, isEmpty: boolean) {
     updatedAt: now - 3_600_000,
     ...part,
   })
-  const github = deployment('github', release('@modelcontextprotocol/server-github', '2025.4.8'))
+  const github = deployment('github', release('@modelcontextprotocol/server-github', '2025.4.8'), {
+    start: {
+      state: 'ready',
+      kind: 'one-file',
+      measuredMs: { plain: 161.2, 'one-file': 88.4 },
+      refused: [{ kind: 'snapshot', why: 'its dependencies open a socket while they load' }],
+      preparationMs: 5_240,
+    },
+  })
   const everything = deployment('everything', release('@modelcontextprotocol/server-everything', '2025.9.25'), {
     env: {},
     egress: [],
     egressRecord: false,
+    start: { state: 'preparing', kind: 'plain', measuredMs: {}, refused: [], preparationMs: null },
   })
   const broken = deployment('broken', release('mcp-server-broken', '0.3.1'), { env: {}, egress: [], args: [] })
   const deployments = isEmpty ? [] : [github, everything, broken]

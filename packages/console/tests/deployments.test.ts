@@ -72,6 +72,25 @@ suite('deployments', { skip }, () => {
     assert.doesNotMatch(await page.locator('main').innerHTML(), />warn</)
   })
 
+  test('how it starts, what each way takes and why one is not used', async () => {
+    const page = await stand.page('/deployments/github?tab=settings')
+    assert.match(await seenIn(page.locator('main')), /Start\s+one file, 88\.4 ms/)
+    const starts = await seenIn(page.getByRole('region', { name: 'How it starts' }))
+    assert.match(starts, /plain\s+161 ms until it answers/i)
+    assert.match(starts, /one file\s+88\.4 ms until it answers\s+in use/i)
+    assert.match(starts, /V8 snapshot\s+not used: its dependencies open a socket/i)
+    assert.match(starts, /Prepared in\s+5\.24 s/i)
+    assert.deepEqual(await axeFindings(page), [])
+  })
+
+  test('a faster start that is ready shows without a reload', async () => {
+    const page = await stand.page('/deployments/everything')
+    assert.match(await seenIn(page.locator('main')), /Start\s+plain; a faster one is being prepared/)
+    const everything = stand.mock.world.deployments.find(item => item.name === 'everything')!
+    everything.start = { state: 'ready', kind: 'snapshot', measuredMs: { snapshot: 54 }, refused: [], preparationMs: 9_000 }
+    await page.getByText(/V8 snapshot, 54/).waitFor()
+  })
+
   test('deploying shows progress, keeps the form on an error, and leads to the deployment', async () => {
     const page = await stand.page('/deployments/new')
     const button = page.getByRole('button', { name: 'Deploy', exact: true })
@@ -85,21 +104,21 @@ suite('deployments', { skip }, () => {
 
     await page.getByLabel('Source').fill('mcp-server-time@1.2.0')
     await page.getByLabel('Name', { exact: true }).fill('clock')
+    const record = page.getByLabel(/^Record its HTTP exchanges/)
+    assert.equal(await record.isDisabled(), true, 'without a network there is nothing to record')
     await page.getByLabel('Egress').fill('time.example.com\n*.example.org')
+    await record.check()
     await page.getByLabel('Arguments').fill('--zone\nEurope/Oslo')
     assert.match(
       await seenIn(page.locator('aside .snippet')),
-      /--egress 'time\.example\.com,\*\.example\.org' -- --zone Europe\/Oslo/,
+      /--egress 'time\.example\.com,\*\.example\.org' --record-egress -- --zone Europe\/Oslo/,
     )
     await button.click()
     await page.getByRole('heading', { name: 'clock', level: 1 }).waitFor()
     const made = stand.mock.world.deployments.find(item => item.name === 'clock')!
     assert.deepEqual(
-      [made.egress, made.args],
-      [
-        ['time.example.com', '*.example.org'],
-        ['--zone', 'Europe/Oslo'],
-      ],
+      [made.egress, made.egressRecord, made.args],
+      [['time.example.com', '*.example.org'], true, ['--zone', 'Europe/Oslo']],
     )
   })
 

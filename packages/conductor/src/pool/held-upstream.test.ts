@@ -57,6 +57,26 @@ describe('an upstream that is held', () => {
     upstream.send(bytes('{"first":1}'))
     assert.deepEqual(inner.sent, ['ENV', '{"first":1}'])
   })
+
+  it('stands still and goes on as the one inside does, and counts its memory', () => {
+    const acts: string[] = []
+    const inner = Object.assign(new FakeUpstream(), {
+      freeze: () => acts.push('freeze') > 0,
+      thaw: () => void acts.push('thaw'),
+      memoryBytes: () => 7,
+    })
+    const held = new HeldUpstream(inner, bytes('ENV'), () => {})
+    held.release()
+    const upstream: Upstream = held
+    assert.equal(upstream.freeze?.(), true)
+    upstream.thaw?.()
+    assert.deepEqual([acts, upstream.memoryBytes?.()], [['freeze', 'thaw'], 7])
+  })
+
+  it('says so where the one inside cannot stand still', () => {
+    const upstream: Upstream = new HeldUpstream(new FakeUpstream(), bytes('ENV'), () => {})
+    assert.deepEqual([upstream.freeze?.(), upstream.memoryBytes?.()], [false, null])
+  })
 })
 
 describe('a sandbox of a deployment with secrets', () => {

@@ -21,6 +21,7 @@ export const queries = {
     queryOptions({
       queryKey: ['deployments', id],
       queryFn: ({ signal }) => call('getDeployment', { params: { id }, signal }),
+      refetchInterval: ({ state }) => (state.data?.start?.state === 'preparing' ? 3_000 : false),
     }),
 
   pool: () => queryOptions({ queryKey: ['pool'], queryFn: ({ signal }) => call('getPool', { signal }), refetchInterval: 5_000 }),

@@ -11,7 +11,7 @@ import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
 import { preparedFolderOf } from '../command.ts'
 import { limitsWithBridge } from '../egress/bridged-command.ts'
 import type { EgressProxy } from '../egress/egress-proxy.ts'
-import { bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
+import { bridgePath } from '../egress/egress-proxy.ts'
 import type { EgressRules } from '../egress/egress-rules.ts'
 import { writeEtc } from '../etc.ts'
 import { insideUid } from '../inside.ts'
@@ -22,7 +22,8 @@ import { lastWords, NamespacedTree, pipeOf, readInitPid } from '../namespaced-tr
 import { makeRunFolder } from '../owner.ts'
 import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
 import { type ResourceLimits, shimmed } from '../shim.ts'
-import { type ProcessTree, StdioUpstream } from '../stdio-upstream.ts'
+import { startSandbox } from '../start-sandbox.ts'
+import type { ProcessTree } from '../stdio-upstream.ts'
 import { makeUidSource } from '../uids.ts'
 import { withPython } from '../with-python.ts'
 import { bubblewrapOptions, commandAsNobody, descriptor } from './arguments.ts'
@@ -117,50 +118,31 @@ export class BubblewrapDriver implements SandboxDriver {
     const spec = await withPython(asked, this.#python)
     const filter = this.#filterFile(spec.egress.length > 0)
     if (this.#nextUid !== null) await this.#ensureReadable(spec)
-    this.#inventory.add(spec.id)
-    let cgroup: Cgroup | null = null
-    let egress: EgressProxy | null = null
-    try {
-      cgroup = this.#makeCgroup(spec)
-      let report: StdioUpstream['report'] = () => {}
-      if (spec.egress.length > 0) {
-        egress = await openEgressProxy({
-          path: join(this.#folder, `${spec.id}.sock`),
-          allow: spec.egress,
-          record: spec.egressRecord ?? false,
-          env: { ...spec.masked, ...spec.env },
-          rules: this.#egress,
-          world: this.#world,
-          report: event => report(event),
-        })
-      }
-      const enriched = egress ? { ...spec, env: { ...egress.environment, ...spec.env } } : spec
-      const asRoot = this.#nextUid !== null
-      const places = {
-        node: process.execPath,
-        etc: this.#etc,
-        bundle: spec.bundle,
-        python: spec.python,
-        prepared: preparedFolderOf(spec),
-        egress: egress && { socket: egress.path, bridge: bridgePath, ca: egress.caPath },
-      }
-      const options = bubblewrapOptions(enriched, places, asRoot, this.#masks)
-      const tree = await this.#spawn(options, commandAsNobody(spec, egress !== null, asRoot), filter, spec, cgroup, egress)
-      const sandbox = new StdioUpstream(this.name, spec, tree, this.#world)
-      report = event => sandbox.report(event)
-      this.#running.add(sandbox)
-      void sandbox.exited.then(() => {
-        this.#running.delete(sandbox)
-        this.#inventory.remove(spec.id)
-      })
-      return sandbox
-    } catch (cause) {
-      await egress?.close()
-      cgroup?.remove()
-      this.#inventory.remove(spec.id)
-      if (cause instanceof ConductorError) throw cause
-      throw new ConductorError('sandbox_start_failed', `sandbox ${spec.id} did not start`, { sandbox: spec.id }, cause)
-    }
+    return startSandbox(
+      {
+        driver: this.name,
+        world: this.#world,
+        folder: this.#folder,
+        egress: this.#egress,
+        inventory: this.#inventory,
+        running: this.#running,
+        makeCgroup: bounded => this.#makeCgroup(bounded),
+        spawn: (enriched, cgroup, egress) => {
+          const asRoot = this.#nextUid !== null
+          const places = {
+            node: process.execPath,
+            etc: this.#etc,
+            bundle: spec.bundle,
+            python: spec.python,
+            prepared: preparedFolderOf(spec),
+            egress: egress && { socket: egress.path, bridge: bridgePath, ca: egress.caPath },
+          }
+          const options = bubblewrapOptions(enriched, places, asRoot, this.#masks)
+          return this.#spawn(options, commandAsNobody(spec, egress !== null, asRoot), filter, spec, cgroup, egress)
+        },
+      },
+      spec,
+    )
   }
 
   async close(): Promise<void> {

@@ -9,7 +9,7 @@ import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
 import { preparedFolderOf } from '../command.ts'
 import { limitsWithBridge } from '../egress/bridged-command.ts'
 import type { EgressProxy } from '../egress/egress-proxy.ts'
-import { bridgePath, openEgressProxy } from '../egress/egress-proxy.ts'
+import { bridgePath } from '../egress/egress-proxy.ts'
 import type { EgressRules } from '../egress/egress-rules.ts'
 import { writeEtc } from '../etc.ts'
 import { Inventory } from '../inventory.ts'
@@ -19,7 +19,7 @@ import { lastWords, NamespacedTree, pipeOf, readInitPid } from '../namespaced-tr
 import { makeRunFolder } from '../owner.ts'
 import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
 import { shimmed } from '../shim.ts'
-import { StdioUpstream } from '../stdio-upstream.ts'
+import { startSandbox } from '../start-sandbox.ts'
 import type { HostPlaces } from '../system-tree.ts'
 import { makeUidSource } from '../uids.ts'
 import { withPython } from '../with-python.ts'
@@ -137,39 +137,19 @@ export class GvisorDriver implements SandboxDriver {
   async #start(spec: SandboxSpec, program: string, platform: Platform): Promise<Sandbox> {
     // The server is nobody to gVisor's kernel too, which looks at the modes of files itself.
     await this.#ensureReadable(spec)
-    this.#inventory.add(spec.id)
-    let cgroup: Cgroup | null = null
-    let egress: EgressProxy | null = null
-    try {
-      cgroup = this.#makeCgroup(spec)
-      let report: StdioUpstream['report'] = () => {}
-      if (spec.egress.length > 0) {
-        egress = await openEgressProxy({
-          path: join(this.#folder, `${spec.id}.sock`),
-          allow: spec.egress,
-          record: spec.egressRecord ?? false,
-          env: { ...spec.masked, ...spec.env },
-          rules: this.#egress,
-          world: this.#world,
-          report: event => report(event),
-        })
-      }
-      const tree = await this.#spawn(spec, program, platform, cgroup, egress)
-      const sandbox = new StdioUpstream(this.name, spec, tree, this.#world)
-      report = event => sandbox.report(event)
-      this.#running.add(sandbox)
-      void sandbox.exited.then(() => {
-        this.#running.delete(sandbox)
-        this.#inventory.remove(spec.id)
-      })
-      return sandbox
-    } catch (cause) {
-      await egress?.close()
-      cgroup?.remove()
-      this.#inventory.remove(spec.id)
-      if (cause instanceof ConductorError) throw cause
-      throw new ConductorError('sandbox_start_failed', `sandbox ${spec.id} did not start`, { sandbox: spec.id }, cause)
-    }
+    return startSandbox(
+      {
+        driver: this.name,
+        world: this.#world,
+        folder: this.#folder,
+        egress: this.#egress,
+        inventory: this.#inventory,
+        running: this.#running,
+        makeCgroup: bounded => this.#makeCgroup(bounded),
+        spawn: (enriched, cgroup, egress) => this.#spawn(enriched, program, platform, cgroup, egress),
+      },
+      spec,
+    )
   }
 
   async #spawn(
@@ -179,8 +159,7 @@ export class GvisorDriver implements SandboxDriver {
     cgroup: Cgroup | null,
     egress: EgressProxy | null,
   ): Promise<NamespacedTree> {
-    const enriched = egress ? { ...spec, env: { ...egress.environment, ...spec.env } } : spec
-    if (Object.values(enriched.env).some(value => value.includes('\0'))) {
+    if (Object.values(spec.env).some(value => value.includes('\0'))) {
       throw new ConductorError('sandbox_start_failed', `an environment value of ${spec.id} holds a NUL character`, {
         sandbox: spec.id,
       })
@@ -211,7 +190,7 @@ export class GvisorDriver implements SandboxDriver {
     try {
       const options = outerOptions(outside.places, outside.program, platform)
       this.#feed(child, descriptor.options, options.map(option => `${option}\0`).join(''))
-      this.#feed(child, descriptor.config, JSON.stringify(ociConfig(enriched, egress !== null, cgroup !== null)))
+      this.#feed(child, descriptor.config, JSON.stringify(ociConfig(spec, egress !== null, cgroup !== null)))
       tree.init = await readInitPid(child, descriptor.info, this.#world)
       return tree
     } catch (cause) {

@@ -29,6 +29,7 @@ interface Draft {
   variables: Variable[]
   args: string
   egress: string
+  egressRecord: boolean
   bin: string
   memoryMiB: string
   pids: string
@@ -53,6 +54,7 @@ export default function DeployPage() {
     variables: [],
     args: '',
     egress: '',
+    egressRecord: false,
     bin: '',
     memoryMiB: '',
     pids: '',
@@ -127,6 +129,21 @@ export default function DeployPage() {
               />
             )}
           </Field>
+          <label className="check">
+            <input
+              type="checkbox"
+              checked={draft.egressRecord}
+              disabled={draft.egress.trim() === ''}
+              onChange={event => change({ egressRecord: event.target.checked })}
+            />
+            <span>
+              Record its HTTP exchanges
+              <span className="hint">
+                {' '}
+                · TLS then ends with Conductor, whose certificate the server is given. Secrets are masked.
+              </span>
+            </span>
+          </label>
           <Field label="Arguments" hint="One per line, handed to the server as they are.">
             {id => (
               <textarea
@@ -372,6 +389,7 @@ function requestOf(draft: Draft): DeployRequest {
     ...(Object.keys(env).length ? { env } : {}),
     ...(args.length ? { args } : {}),
     ...(egress.length ? { egress } : {}),
+    ...(egress.length && draft.egressRecord ? { egressRecord: true } : {}),
     ...(Object.keys(limits).length ? { limits } : {}),
     ...(draft.bin ? { bin: draft.bin } : {}),
     ...(draft.allowScripts ? { allowScripts: true } : {}),
@@ -386,6 +404,7 @@ function cliOf(draft: Draft, request: DeployRequest): string {
     parts.push('--env', 'secret' in value ? `${name}=secret:${value.secret}` : `${name}=…`)
   }
   if (request.egress) parts.push('--egress', quoted(request.egress.join(',')))
+  if (request.egressRecord) parts.push('--record-egress')
   for (const { key, flag } of limitFields) if (request.limits?.[key] !== undefined) parts.push(flag, String(request.limits[key]))
   if (draft.bin) parts.push('--bin', quoted(draft.bin))
   if (draft.allowScripts) parts.push('--allow-scripts')

@@ -23,6 +23,7 @@ import { Sockets } from '../overview/Board.tsx'
 import { SessionTable } from '../sessions/SessionTable.tsx'
 import { ConnectTab } from './ConnectTab.tsx'
 import { SettingsTab } from './SettingsTab.tsx'
+import { startText } from './startText.ts'
 import { ToolsTab } from './ToolsTab.tsx'
 
 const route = getRouteApi('/deployments/$id')
@@ -119,6 +120,7 @@ function Loaded({ deployment }: { deployment: Deployment }) {
         <Fact name="Pool">
           {line ? `${line.leased} leased, ${line.warm} of ${line.target} warm` : <span className="none">not in the pool</span>}
         </Fact>
+        {deployment.start && <Fact name="Start">{startText(deployment.start)}</Fact>}
       </Facts>
       {line?.lastError && (
         <p className="last-error">

@@ -1,13 +1,15 @@
-import type { Deployment } from '@maestro/contract'
+import type { Deployment, Start, StartKind } from '@maestro/contract'
 import { Copy } from '../../ui/Copy.tsx'
 import { Fact, Facts } from '../../ui/Facts.tsx'
 import { duration, exact, plural } from '../../ui/format.ts'
 import { JsonTree } from '../../ui/JsonTree.tsx'
+import { State } from '../../ui/State.tsx'
 import { sourceKinds, sourceText } from '../deployments/sourceText.ts'
+import { startKinds } from './startText.ts'
 
 /** What it runs and with what. Values of the environment are not shown: they may be secret. */
 export function SettingsTab({ deployment }: { deployment: Deployment }) {
-  const { release, env, args, egress, egressRecord, limits } = deployment
+  const { release, env, args, egress, egressRecord, limits, start } = deployment
   const { manifest } = release
   return (
     <div className="settings">
@@ -43,6 +45,7 @@ export function SettingsTab({ deployment }: { deployment: Deployment }) {
           <Fact name="Changed">{exact(deployment.updatedAt)}</Fact>
         </Facts>
       </section>
+      {start && <HowItStarts start={start} />}
       <section>
         <h2>Release</h2>
         <Facts>
@@ -83,5 +86,34 @@ export function SettingsTab({ deployment }: { deployment: Deployment }) {
         </details>
       </section>
     </div>
+  )
+}
+
+/** Each way to start it that was tried: what it takes, and why it is not used where it is not. */
+function HowItStarts({ start }: { start: Start }) {
+  const { state, kind, measuredMs, refused, preparationMs } = start
+  const kinds = Object.keys(startKinds) as StartKind[]
+  return (
+    <section aria-labelledby="start">
+      <h2 id="start">How it starts</h2>
+      {state === 'preparing' && (
+        <p className="hint">A faster start is being prepared and compared with the plain one, which is used meanwhile.</p>
+      )}
+      <Facts>
+        {kinds.map(each => {
+          const why = refused.find(other => other.kind === each)?.why
+          const ms = measuredMs[each]
+          if (each !== kind && ms === undefined && why === undefined) return null
+          return (
+            <Fact key={each} name={startKinds[each]}>
+              {ms !== undefined && `${duration(ms)} until it answers `}
+              {each === kind && <State tone="good">in use</State>}
+              {why !== undefined && <span className="hint">not used: {why}</span>}
+            </Fact>
+          )
+        })}
+        {preparationMs !== null && <Fact name="Prepared in">{duration(preparationMs)}</Fact>}
+      </Facts>
+    </section>
   )
 }
