@@ -57,7 +57,7 @@ export class McpSession {
     const startedMs = performance.now()
     const answer = await this.#connections.exchange('POST', this.#headers, body, '"serverMs":')
     const ms = performance.now() - startedMs
-    const serverMs = Number(/"serverMs":([\d.]+)/.exec(answer.body.toString('latin1'))?.[1])
+    const serverMs = Number(/"serverMs":"?([\d.]+)/.exec(answer.body.toString('latin1'))?.[1])
     if (!Number.isFinite(serverMs)) throw new Error(`the server did not say how long ${tool} took`)
     return { ms, serverMs }
   }

@@ -11,13 +11,25 @@ const weights = {
 }
 const texts = Object.fromEntries(Object.entries(weights).map(([name, { bytes }]) => [name, 'x'.repeat(bytes)]))
 
-/** Counts from the moment a request was read until its answer is handed over, and says so in the answer. */
+/** Room for the time in an answer that is already text. */
+const place = '"serverMs":"0000000.000"'
+
+/** Says in each answer how long it took, from the bytes of the request to the bytes of the answer: parsing and writing JSON is the server's own. */
 class TimedTransport extends StdioServerTransport {
+  #readMs = 0
   #arrivals = new Map()
+
+  async start() {
+    // Listens before the transport does, so it sees the bytes first.
+    process.stdin.on('data', () => {
+      this.#readMs = performance.now()
+    })
+    await super.start()
+  }
 
   set onmessage(listener) {
     this.listener = message => {
-      if (message.id !== undefined) this.#arrivals.set(message.id, performance.now())
+      if (message.id !== undefined) this.#arrivals.set(message.id, this.#readMs)
       listener(message)
     }
   }
@@ -25,11 +37,13 @@ class TimedTransport extends StdioServerTransport {
     return this.listener
   }
 
-  send(message) {
+  async send(message) {
     const began = this.#arrivals.get(message.id)
     this.#arrivals.delete(message.id)
-    if (began !== undefined && message.result?.content) message.result._meta = { serverMs: performance.now() - began }
-    return super.send(message)
+    if (began === undefined || !message.result?.content) return await super.send(message)
+    message.result._meta = { serverMs: '0000000.000' }
+    const line = `${JSON.stringify(message)}\n`
+    process.stdout.write(line.replace(place, `"serverMs":"${(performance.now() - began).toFixed(3).padStart(11, '0')}"`))
   }
 }
 

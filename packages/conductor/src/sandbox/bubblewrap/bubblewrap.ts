@@ -26,7 +26,7 @@ import { startSandbox } from '../start-sandbox.ts'
 import type { ProcessTree } from '../stdio-upstream.ts'
 import { makeUidSource } from '../uids.ts'
 import { withPython } from '../with-python.ts'
-import { bubblewrapOptions, commandAsNobody, descriptor } from './arguments.ts'
+import { awaitGate, boundWatchers, bubblewrapOptions, commandAsNobody, descriptor } from './arguments.ts'
 import { type Emptiness, maskedProc } from './masked-proc.ts'
 import { assembleFilter, encodeFilter } from './seccomp/assemble.ts'
 import { sandboxPolicy } from './seccomp/policy.ts'
@@ -42,8 +42,8 @@ export interface BubblewrapOptions {
 }
 
 const openFilesMax = 4096
-/** bubblewrap's own two processes count against the limit too. */
-const ownProcesses = 2
+/** bubblewrap's own process in the namespace counts against the limit too. */
+const ownProcesses = 1
 const checkMsMax = 10_000
 
 const install = 'install bubblewrap (Debian and Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap)'
@@ -210,25 +210,17 @@ export class BubblewrapDriver implements SandboxDriver {
         sandbox: spec.id,
       })
     }
-    const command = [
-      'bwrap',
-      '--seccomp',
-      `${descriptor.seccomp}`,
-      '--info-fd',
-      `${descriptor.info}`,
-      '--args',
-      `${descriptor.options}`,
+    const asRoot = this.#nextUid !== null
+    const limits = cgroup ? { openFilesMax } : this.#insideLimits(spec)
+    const args = [
+      ...['--seccomp', `${descriptor.seccomp}`, '--info-fd', `${descriptor.info}`, '--args', `${descriptor.options}`, '--'],
+      ...shimmed([], limits, inside, [...(cgroup ? [awaitGate] : []), ...(asRoot ? [boundWatchers] : [])]),
     ]
-    const [program, ...args] = shimmed(cgroup?.entrances ?? [], { openFilesMax }, [
-      ...command,
-      '--',
-      ...(cgroup ? inside : shimmed([], this.#insideLimits(spec), inside)),
-    ])
     const filterDescriptor = openSync(filter, 'r')
     let child: ChildProcess
     try {
-      child = spawn(program!, args, {
-        stdio: ['pipe', 'pipe', 'pipe', filterDescriptor, 'pipe', 'pipe', ...(this.#nextUid !== null ? ['pipe' as const] : [])],
+      child = spawn('bwrap', args, {
+        stdio: ['pipe', 'pipe', 'pipe', filterDescriptor, 'pipe', 'pipe', 'pipe', ...(asRoot ? ['pipe' as const] : [])],
         // Nothing of ours: neither shell nor bubblewrap may be led by variables of a deployment, nor the server see any of Conductor's.
         env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
         cwd: '/',
@@ -244,6 +236,10 @@ export class BubblewrapDriver implements SandboxDriver {
       optionsPipe.end(options.map(option => `${option}\0`).join(''))
       tree.init = await readInitPid(child, descriptor.info, this.#world)
       if (this.#nextUid) this.#mapIdentity(tree.init, pipeOf(child, descriptor.userNamespace), this.#nextUid())
+      await cgroup?.enter(tree.init)
+      pipeOf(child, descriptor.gate)
+        .on('error', () => {})
+        .end('go\n')
       return tree
     } catch (cause) {
       tree.kill()
