@@ -3,13 +3,16 @@
  * (cold), with a warm sandbox (warm), and under a load of sessions that come when they like (session start); what the platform adds to a
  * call; how often a sandbox was warm; what a waiting one holds of memory.
  */
+import { spawnSync } from 'node:child_process'
+import { cp } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { startConductor } from '../tests/e2e/support/conductor.ts'
 import { temporaryFolder } from '../tests/e2e/support/temporary-folder.ts'
 import type { Benchmark } from './bench.ts'
 import type { Histogram } from './harness/histogram.ts'
 import { describeMachine } from './harness/machine.ts'
-import { applyMix, type MixExtent, type MixResult, mixShares } from './harness/mix.ts'
+import { applyMix, applyMixStraight, type MixExtent, type MixResult, mixShares, type Overheads } from './harness/mix.ts'
 import { preparedStart } from './harness/prepared-start.ts'
 import { progress } from './harness/progress.ts'
 import { figure, rounded, table, writeResults } from './harness/results.ts'
@@ -45,6 +48,8 @@ interface Measured {
   cold: Starts
   warm: Starts
   mix: MixResult
+  /** The mix at the same rate with nothing between client and server. */
+  straight: Overheads
 }
 
 export const pooler: Benchmark = {
@@ -54,6 +59,17 @@ export const pooler: Benchmark = {
     const machine = describeMachine()
     const measured: Record<string, Measured> = {}
     await using data = await temporaryFolder('bench')
+    const serverScript = await installWorkload(data.path)
+    const straight = new Map<number, Overheads>()
+    const straightAt = async (rate: number): Promise<Overheads> => {
+      const known = straight.get(rate)
+      if (known) return known
+      progress(`straight to the server, ${rate} sessions/s`)
+      const extent = quick ? { warmUpMs: 500, windowMs: 4_000 } : { warmUpMs: 5_000, windowMs: rate < 1 ? 180_000 : 90_000 }
+      const found = await applyMixStraight(serverScript, { ...extent, rate, seed: 1 })
+      straight.set(rate, found)
+      return found
+    }
     for (const { name, detail } of drivers.usable) {
       const { cold, warm, mix } = extentOf(name, quick)
       const conductorWith = (warmMax: number) =>
@@ -73,7 +89,7 @@ export const pooler: Benchmark = {
       const warmStarts = await withConductor(2, conductor => measureStarts(conductor, 'workload', warm, 2))
       progress(`${name}: the mix, ${mix.rate} sessions/s, ${(mix.warmUpMs + mix.windowMs) / 1000} s`)
       const mixed = await withConductor(16, conductor => applyMix(conductor, 'workload', mix))
-      measured[name] = { detail, cold: coldStarts, warm: warmStarts, mix: mixed }
+      measured[name] = { detail, cold: coldStarts, warm: warmStarts, mix: mixed, straight: await straightAt(mix.rate) }
     }
     const raw = { machine, mix: mixShares, drivers: measured, left: drivers.left }
     await writeResults(
@@ -85,17 +101,30 @@ export const pooler: Benchmark = {
   },
 }
 
+/** The workload with what it needs, outside of any platform; returns its script. */
+async function installWorkload(folder: string): Promise<string> {
+  const place = join(folder, 'straight')
+  await cp(workload, place, { recursive: true })
+  const { status, stderr } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
+    cwd: place,
+    encoding: 'utf8',
+  })
+  if (status !== 0) throw new Error(`npm ci of the workload exited with ${status}: ${stderr}`)
+  return join(place, 'server.js')
+}
+
 const percentiles = (histogram: Histogram) => ({
   p50Ms: rounded(histogram.percentileMs(0.5)),
   p95Ms: rounded(histogram.percentileMs(0.95)),
   p99Ms: rounded(histogram.percentileMs(0.99)),
 })
 
-const figuresOf = ({ cold, warm, mix }: Measured) => ({
+const figuresOf = ({ cold, warm, mix, straight }: Measured) => ({
   coldStart: percentiles(cold.histogram),
   warmStart: percentiles(warm.histogram),
   sessionStart: percentiles(mix.sessionStart),
   overhead: percentiles(mix.overhead),
+  straight: percentiles(straight.overhead),
   warmHitRatio: rounded(mix.warmHitRatio),
   memoryBytesPerSandbox: mix.memoryBytesPerSandbox,
 })
@@ -111,8 +140,14 @@ function summarize(measured: Record<string, Measured>, left: readonly { name: st
     `${figure(mix.warmHitRatio * 100)} %`,
     mix.memoryBytesPerSandbox === null ? '–' : `${figure(mix.memoryBytesPerSandbox / 2 ** 20)} MiB`,
   ])
-  const byWeight = Object.entries(measured).flatMap(([name, { mix }]) =>
-    Object.entries(mix.overheadByWeight).map(([weight, histogram]) => [name, weight, cells(histogram), String(histogram.total)]),
+  const weights = ['fast', 'standard', 'heavy'] as const
+  const byWeight = Object.entries(measured).flatMap(([name, { mix, straight }]) =>
+    weights.map(weight => [
+      name,
+      weight,
+      `${cells(mix.overheadByWeight[weight])} (${mix.overheadByWeight[weight].total})`,
+      `${cells(straight.overheadByWeight[weight])} (${straight.overheadByWeight[weight].total})`,
+    ]),
   )
   const details = Object.entries(measured).map(([name, { detail, mix }]) => `- **${name}**: ${detail}; ${mix.rate} sessions/s`)
   const notRun = left.map(({ name, why }) => `- **${name}** was not run: ${why}`)
@@ -125,12 +160,13 @@ ${table(['driver', 'cold start ms', 'warm start ms', 'session start under the mi
 p50 / p95 / p99, in brackets how many. *Start*: from a client’s first byte of \`initialize\` to its whole answer, over loopback through the gateway, policy and
 recording on. *Cold*: the pool keeps nothing warm; *warm*: a sandbox waits; both one session at a time. *Under the mix*: sessions come at random (Poisson, fixed seed) to
 a pool that starts with what it keeps for a new deployment and learns; each makes ${mixShares.callsPerSession} calls of the published mix (40 % fast, ≤ 25 ms; 40 % standard, 100 ms and 64 KB; 20 % heavy,
-400 ms and 256 KB) and ends. *Overhead*: the client’s time from the first byte of a call to its whole answer, less the time the server says it took from reading the
-request to handing over its answer; so writing, piping, recording and reading the answer count as overhead. No sample is left out.
+400 ms and 256 KB) and ends. *Overhead*: the client’s time from the first byte of a call to its whole answer, less the time the server says it took from the bytes of
+the request to those of its answer; so piping, recording, HTTP and waking whoever sleeps count as overhead. No sample is left out.
 
-Overhead by weight of the call:
+Overhead by weight of the call, and beside it what the same calls cost at the same rate over a pipe to a process of the server with nothing between, which no platform can
+be below on this machine:
 
-${table(['driver', 'weight', 'overhead ms', 'calls'], byWeight)}
+${table(['driver', 'weight', 'through Conductor ms', 'straight to the server ms'], byWeight)}
 
 The server is \`benchmarks/workload\`, on the official SDK.
 

@@ -12,6 +12,14 @@ const initialize = (revision: Revision): string =>
   })
 const initialized = JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' })
 
+/** How long the server says it took, in the answer to a call of the workload. */
+export function serverMsOf(answer: Buffer): number {
+  const at = answer.indexOf('"serverMs":"')
+  const ms = Number.parseFloat(answer.toString('latin1', at + 12, at + 40))
+  if (at < 0 || !Number.isFinite(ms)) throw new Error('the server did not say how long it took')
+  return ms
+}
+
 /** One session of a revision that has sessions. */
 export class McpSession {
   readonly #connections: Connections
@@ -57,8 +65,7 @@ export class McpSession {
     const startedMs = performance.now()
     const answer = await this.#connections.exchange('POST', this.#headers, body, '"serverMs":')
     const ms = performance.now() - startedMs
-    const serverMs = Number(/"serverMs":"?([\d.]+)/.exec(answer.body.toString('latin1'))?.[1])
-    if (!Number.isFinite(serverMs)) throw new Error(`the server did not say how long ${tool} took`)
+    const serverMs = serverMsOf(answer.body)
     return { ms, serverMs }
   }
 

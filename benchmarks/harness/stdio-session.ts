@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { serverMsOf } from './mcp-session.ts'
 
 /** A server on its standard streams, with nothing between: the floor of every other figure. */
 export class StdioSession implements AsyncDisposable {
@@ -27,6 +28,13 @@ export class StdioSession implements AsyncDisposable {
     if (!line.includes(`Echo: ${message}`)) throw new Error(`expected ${message}, got ${line.toString('utf8', 0, 500)}`)
   }
 
+  /** As of `McpSession`. */
+  async timedCall(tool: string): Promise<{ ms: number; serverMs: number }> {
+    const startedMs = performance.now()
+    const line = await this.#request('tools/call', `{"name":"${tool}","arguments":{}}`)
+    return { ms: performance.now() - startedMs, serverMs: serverMsOf(line) }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return
     const exited = once(this.child, 'exit')
@@ -48,11 +56,18 @@ export class StdioSession implements AsyncDisposable {
     for (let end = data.indexOf(10); end >= 0; end = data.indexOf(10, start)) {
       const line = data.subarray(start, end)
       start = end + 1
-      const { id, method } = JSON.parse(line.toString()) as { id?: number; method?: string }
-      if (id === undefined || method !== undefined) continue
+      const id = idOf(line)
+      if (id === null) continue
       this.#waiting.get(id)?.(line)
       this.#waiting.delete(id)
     }
     this.#rest = data.subarray(start)
   }
+}
+
+/** The id of an answer; null for any other message. Large ones are answers, and reading them would count as time of the pipe. */
+function idOf(line: Buffer): number | null {
+  if (line.length > 4096) return Number(/"id":(\d+)\}$/.exec(line.toString('latin1', line.length - 32))?.[1] ?? Number.NaN)
+  const { id, method } = JSON.parse(line.toString()) as { id?: number; method?: string }
+  return id === undefined || method !== undefined ? null : id
 }
