@@ -55,6 +55,8 @@ export async function choosePython(candidates: readonly string[]): Promise<Pytho
     const python = await ask(candidate)
     if (!python) continue
     if (holdsMore(python.prefix)) seen.push(`${candidate} lives in ${python.prefix}, which sandboxes must not see`)
+    else if (isHidden(python.prefix))
+      seen.push(`${candidate} lives in ${python.prefix}, where sandboxes have a folder of their own`)
     else if (!isAtLeast(python.version, 3, 10)) seen.push(`${candidate} is ${python.version}`)
     else if (python.pip === null) runsOnly ??= python
     else return python
@@ -91,6 +93,9 @@ async function ask(program: string): Promise<Python | null> {
 
 /** Sandboxes see the folder of a Python; one that was put beside everything else would show them that. */
 const holdsMore = (prefix: string): boolean => prefix === '/' || `${homedir()}/`.startsWith(`${prefix}/`)
+
+/** What sandboxes have of their own lies over what the machine has there. */
+const isHidden = (prefix: string): boolean => /^\/(tmp|dev|proc|sys|home\/sandbox)(\/|$)/.test(prefix)
 
 function isAtLeast(version: string, major: number, minor: number): boolean {
   const [a = 0, b = 0] = version.split('.').map(Number)

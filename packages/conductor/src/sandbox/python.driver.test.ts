@@ -5,7 +5,6 @@
  */
 import assert from 'node:assert/strict'
 import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -25,8 +24,8 @@ const drivers: [name: string, make: () => SandboxDriver & { prepare?(): Promise<
   ['microvm', microvm, true],
 ]
 
-const folder = mkdtempSync(join(tmpdir(), 'python-'))
-after(() => rmSync(folder, { recursive: true, force: true }))
+// Not in /tmp, of which every sandbox has one of its own.
+const folder = mkdtempSync('/var/tmp/python-')
 const bundle = join(folder, 'bundle')
 mkdirSync(bundle)
 copyFileSync(fileURLToPath(new URL('./testing/probe.py', import.meta.url)), join(bundle, 'probe.py'))
@@ -72,14 +71,17 @@ import sys, os, ssl, sqlite3
 value = [sys.version.split()[0], os.path.realpath(sys.executable), os.path.realpath(json.__file__ if "json" in dir() else os.__file__)]
 `
 
+const subjects = []
 for (const [name, make, isGuest] of drivers) {
   const driver = make()
   await driver.prepare?.().catch(() => {})
-  const { usable, detail } = await driver.check()
-  describe(`${name}: a server of Python`, {
-    skip: machines === null ? 'no Python here' : !usable && detail,
-    timeout: 540_000,
-  }, () => {
+  subjects.push({ name, driver, isGuest, check: await driver.check() })
+}
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+for (const { name, driver, isGuest, check } of subjects) {
+  const skip = machines === null ? 'no Python here' : !check.usable && check.detail
+  describe(`${name}: a server of Python`, { skip, timeout: 540_000 }, () => {
     after(() => driver.close())
     const program = { runtime: 'python', entry: 'probe.py' } as const
 
