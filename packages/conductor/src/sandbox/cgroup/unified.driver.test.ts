@@ -14,6 +14,7 @@ import { build } from 'esbuild'
 import { makeCpio } from '../guest/image/cpio.ts'
 import { makeExt4 } from '../guest/image/ext4.ts'
 import { findImage } from '../guest/image/guest-image.ts'
+import { kernelArguments } from '../microvm/machine.ts'
 import { MicrovmDriver } from '../microvm/microvm.ts'
 import { quietWorld } from '../testing/specimen.ts'
 
@@ -95,14 +96,7 @@ async function askGuest(): Promise<Answers> {
         'microvm,x-option-roms=off,isa-serial=on,rtc=on',
       ],
       ...['-accel', 'tcg', '-cpu', 'qemu64', '-m', '512M', '-smp', '1', '-serial', 'stdio'],
-      ...[
-        '-kernel',
-        image!.kernel,
-        '-initrd',
-        at('initramfs'),
-        '-append',
-        'console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on',
-      ],
+      ...['-kernel', image!.kernel, '-initrd', at('initramfs'), '-append', kernelArguments('tcg', false)],
       ...disk(image!.root, 'root'),
       ...disk(at('bundle.ext4'), 'bundle'),
     ],

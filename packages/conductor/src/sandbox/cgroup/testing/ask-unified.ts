@@ -8,7 +8,7 @@ import { findCgroups, makeCgroup } from '../cgroups.ts'
 
 const MiB = 1024 * 1024
 const limits: SandboxLimits = {
-  ...{ memoryBytesMax: 64 * MiB, pidsMax: 8, cpusMax: 0.2 },
+  ...{ memoryBytesMax: 64 * MiB, pidsMax: 8, cpusMax: 1 },
   ...{ diskBytesMax: MiB, lineBytesMax: MiB },
 }
 const pause = (ms: number) => new Promise<void>(resolve => setTimeout(resolve, ms))
@@ -53,7 +53,7 @@ async function inGroup<T>(
 }
 
 const answers: Record<string, unknown> = { version: base.version, controllers: read(root, 'cgroup.subtree_control') }
-answers['limits'] = await inGroup('set', {}, async (_, folder) => ({
+answers['limits'] = await inGroup('set', { cpusMax: 0.2 }, async (_, folder) => ({
   files: ['memory.max', 'memory.swap.max', 'memory.oom.group', 'pids.max', 'cpu.max'].map(file => {
     try {
       return read(folder, file)
@@ -65,7 +65,7 @@ answers['limits'] = await inGroup('set', {}, async (_, folder) => ({
 
 answers['memory'] = await inGroup('memory', {}, async (group, folder) => {
   // One process takes all there is; the other does nothing and goes with it.
-  const { ended, said } = start(group, 'sleep 600 & echo ready; x=$(yes | head -c 200000000); echo survived')
+  const { ended, said } = start(group, 'sleep 600 & echo ready; x=$(yes | head -c 100000000); echo survived')
   const bystanders = () => group.pids().length
   while (!said().includes('ready')) await pause(20)
   const before = { limitReached: group.limitReached(), bystanders: bystanders() > 0, memoryBytes: (group.memoryBytes() ?? 0) > 0 }
@@ -90,7 +90,7 @@ answers['pids'] = await inGroup('pids', {}, async group => {
 })
 
 const spin = 'while :; do :; done'
-answers['cpu'] = await inGroup('cpu', {}, async (group, folder) => {
+answers['cpu'] = await inGroup('cpu', { cpusMax: 0.2 }, async (group, folder) => {
   start(group, spin)
   await pause(500)
   const [from, at] = [counts(folder, 'cpu.stat')['usage_usec']!, performance.now()]
@@ -99,7 +99,7 @@ answers['cpu'] = await inGroup('cpu', {}, async (group, folder) => {
   return { share: usedMs / (performance.now() - at), throttled: counts(folder, 'cpu.stat')['nr_throttled']! > 0 }
 })
 
-answers['freeze'] = await inGroup('freeze', { cpusMax: 0.5 }, async (group, folder) => {
+answers['freeze'] = await inGroup('freeze', {}, async (group, folder) => {
   const { ended } = start(group, spin)
   await pause(500)
   const used = () => counts(folder, 'cpu.stat')['usage_usec']!
