@@ -6,11 +6,11 @@
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
-import { gzipSync } from 'node:zlib'
+import { deflateRawSync, gzipSync } from 'node:zlib'
 import { makeId } from '@maestro/contract'
 import { readConfig, sandboxLimits } from '../../packages/conductor/src/config.ts'
 import { verifyBundle } from '../../packages/conductor/src/marketplace/bundle.ts'
@@ -191,6 +191,82 @@ test('a wheel puts nothing outside of its bundle', async t => {
   )
   await install('pypi:record').catch(() => {})
   assert.equal(await readFile(mark, 'utf8'), 'mine')
+})
+
+test('links in an archive lead nowhere, and of a name that is there twice one file is left', async t => {
+  const { folder, index, install, bundleOf, say } = await setUp(t)
+  const mark = join(folder, 'mark')
+  await writeFile(mark, 'mine')
+  const link = (path: string, target: string) => ({ path, bytes: Buffer.from(target), mode: 0o120777 })
+  const file = (path: string, text: string) => ({ path, bytes: Buffer.from(text), mode: 0o100644 })
+  // A link to a file, which would be read; a link to a folder and a file behind it, which would be written.
+  index.publish(
+    snake({ name: 'links', entries: [link('secret.txt', mark), link('way', folder), file('way/mark', 'theirs')] }),
+    snake({ name: 'reader', entries: [link('secret.txt', mark), link('up', '../../../../..')] }),
+    snake({
+      name: 'twice',
+      entries: [file('snake/server.py', pythonServer('', '"second"')), file('SNAKE/server.py', 'x = 1\n')],
+    }),
+  )
+  await assert.rejects(install('pypi:links'), (error: Error & { code?: string }) => {
+    assert.match(error.code ?? '', /package_integrity_failed|install_failed/, error.message)
+    return true
+  })
+  const { release } = await install('pypi:reader')
+  const left = join(bundleOf(release), '.maestro/site-packages/secret.txt')
+  assert.ok((await lstat(left)).isFile())
+  assert.equal(await readFile(left, 'utf8'), mark, 'the link is text, what it names was not read')
+  assert.equal(await say((await install('pypi:twice')).release), 'second')
+  assert.equal(await readFile(mark, 'utf8'), 'mine')
+})
+
+test('an archive that is larger than a bundle may be is not unpacked', async t => {
+  const { folder, index, install } = await setUp(t)
+  const bytes = Buffer.alloc(96 * 1024 * 1024)
+  const deflated = deflateRawSync(bytes)
+  const bomb = Array.from({ length: 50 }, (_, at) => ({ path: `bomb${at}`, bytes, deflated, mode: 0o100644 }))
+  const claims = [1, 2].map(at => ({ path: `claim${at}`, bytes: Buffer.from('x'), sizeDeclared: 3 * 2 ** 30, mode: 0o100644 }))
+  const metadata = { path: 'meta-1.0.dist-info/METADATA', bytes: Buffer.from('x'), sizeDeclared: 0xffff_fff0, mode: 0o100644 }
+  index.publish(
+    snake({ name: 'bomb', entries: bomb }),
+    snake({ name: 'claims', entries: claims }),
+    snake({ name: 'meta', entries: [metadata, metadata] }),
+  )
+  for (const name of ['bomb', 'claims', 'meta']) {
+    await assert.rejects(install(`pypi:${name}`), (error: Error & { code?: string }) => {
+      assert.equal(error.code, 'install_failed', `${name}: ${error.message}`)
+      assert.match(error.message, /larger than a bundle may be/)
+      return true
+    })
+  }
+  // Half of it each, in two packages that need each other.
+  index.publish(snake({ name: 'half', entries: bomb.slice(0, 25), metadata: ['Requires-Dist: other-half'] }), {
+    name: 'other-half',
+    version: '1.0',
+    entries: bomb.slice(25),
+  })
+  await assert.rejects(install('pypi:half'), /larger than a bundle may be/)
+  assert.deepEqual(await readdir(join(folder, 'data', 'staging')), [], 'nothing is left of what was tried')
+})
+
+test('a source archive behind an address in metadata is not even unpacked', async t => {
+  const { folder, index, install } = await setUp(t)
+  const mark = join(folder, 'mark')
+  const sdist = tarOf({
+    'source-1.0/PKG-INFO': 'Metadata-Version: 2.1\nName: source\nVersion: 1.0\n',
+    'source-1.0/way': { link: folder },
+    'source-1.0/way/mark': 'theirs',
+    'source-1.0/setup.py': '',
+  })
+  index.publish({ name: 'source', version: '1.0', sdist: gzipSync(sdist) })
+  const address = index.url.replace('/simple/', '/files/source-1.0.tar.gz')
+  index.publish(snake({ name: 'address', metadata: [`Requires-Dist: source @ ${address}`] }))
+  await assert.rejects(install('pypi:address'), (error: Error & { code?: string }) => {
+    assert.equal(error.code, 'package_not_runnable', error.message)
+    return true
+  })
+  assert.ok(index.requests.includes('/files/source-1.0.tar.gz'), 'pip had it in its hands')
+  await assert.rejects(stat(mark), 'it wrote outside')
 })
 
 test('code that installing by hand would run is not run outside of a sandbox', async t => {

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { realpathSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { ConductorError } from '@maestro/contract'
@@ -53,7 +54,10 @@ export async function choosePython(candidates: readonly string[]): Promise<Pytho
   for (const candidate of candidates) {
     const python = await ask(candidate)
     if (!python) continue
-    if (!isAtLeast(python.version, 3, 10)) seen.push(`${candidate} is ${python.version}`)
+    if (holdsMore(python.prefix)) seen.push(`${candidate} lives in ${python.prefix}, which sandboxes must not see`)
+    else if (isHidden(python.prefix))
+      seen.push(`${candidate} lives in ${python.prefix}, where sandboxes have a folder of their own`)
+    else if (!isAtLeast(python.version, 3, 10)) seen.push(`${candidate} is ${python.version}`)
     else if (python.pip === null) runsOnly ??= python
     else return python
   }
@@ -86,6 +90,12 @@ async function ask(program: string): Promise<Python | null> {
     return null
   }
 }
+
+/** Sandboxes see the folder of a Python; one that was put beside everything else would show them that. */
+const holdsMore = (prefix: string): boolean => prefix === '/' || `${homedir()}/`.startsWith(`${prefix}/`)
+
+/** What sandboxes have of their own lies over what the machine has there. */
+const isHidden = (prefix: string): boolean => /^\/(tmp|dev|proc|sys|home\/sandbox)(\/|$)/.test(prefix)
 
 function isAtLeast(version: string, major: number, minor: number): boolean {
   const [a = 0, b = 0] = version.split('.').map(Number)

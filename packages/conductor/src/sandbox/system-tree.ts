@@ -9,8 +9,8 @@ export interface HostPlaces {
   /** The folder of the small files of `etc.ts`. */
   etc: string
   bundle: string
-  /** The Python that runs the server, where it is written in it. */
-  python?: Python | undefined
+  /** `pythonPlaces` of the Python that runs the server, where it is written in it, by their path inside. */
+  python: ReadonlyMap<string, string>
   /** `preparedFolderOf` the sandbox. */
   prepared: string | null
   egress: EgressMounts | null
@@ -54,22 +54,22 @@ export function systemTree(root: '' | '/sandbox', places: HostPlaces): string[] 
     ...bind(node, insideNode),
     ...(egress ? [...bind(egress.bridge, insideEgress.bridge), '--bind', egress.socket, `${root}${insideEgress.socket}`] : []),
     ...(egress?.ca ? bind(egress.ca, insideEgress.ca) : []),
-    ...(places.python
-      ? pythonFolders(places.python).flatMap(path => [
-          ...parentsOf(path).flatMap(parent => folder(`${root}${parent}`)),
-          ...bind(path, path),
-        ])
-      : []),
+    ...[...places.python].flatMap(([path, from]) => [
+      ...parentsOf(path).flatMap(parent => folder(`${root}${parent}`)),
+      ...bind(from, path),
+    ]),
     ...bind(bundle, insideBundle),
     ...(prepared === null ? [] : bind(prepared, insidePrepared)),
     ...folder(`${root}/home`),
   ]
 }
 
-/** A Python that somebody put elsewhere than under /usr is at its own place, since it finds its libraries from there. */
-function pythonFolders({ prefix, program }: Python): string[] {
+/** A Python that somebody put elsewhere than under /usr is at its own place inside, since it finds its libraries from there. */
+export function pythonPlaces(python: Python | undefined): Map<string, string> {
+  if (!python) return new Map()
+  const { prefix, program } = python
   const paths = [prefix, program].filter(path => !path.startsWith('/usr/') && path !== '/usr')
-  return paths.filter(path => !paths.some(other => path.startsWith(`${other}/`)))
+  return new Map(paths.filter(path => !paths.some(other => path.startsWith(`${other}/`))).map(path => [path, path]))
 }
 
 /** Programs and libraries of the machine. */

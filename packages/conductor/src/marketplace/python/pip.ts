@@ -133,7 +133,9 @@ export function pipFailure(stderr: string, { version, tag }: Pick<Python, 'versi
     )
   if (/outside the target directory|is outside of the/.test(stderr))
     return new ConductorError('package_integrity_failed', `A package puts files outside of its own folder. pip said: ${tail}`)
-  if (/maestro: no program may be started/.test(stderr))
+  if (/maestro: the archives hold more/.test(stderr))
+    return new ConductorError('install_failed', 'What its packages unpack to is larger than a bundle may be.')
+  if (/maestro: no (program may be started|source archive may be unpacked)/.test(stderr))
     return new ConductorError(
       'package_not_runnable',
       'A package has to be built from source, which runs its code outside of every sandbox; --allow-scripts allows it.',

@@ -12,10 +12,22 @@ export interface FakeWheel {
   scripts?: Record<string, string>
   /** Content by path, beside what every wheel has. */
   files?: Record<string, string>
+  /** Further entries of the archive, as they are: links, names twice, sizes that are not so. */
+  entries?: ZipEntry[]
   /** What the index says the checksum is. */
   sha256?: string
   /** Instead of a wheel: a source archive of this name with these bytes. */
   sdist?: Buffer
+}
+
+export interface ZipEntry {
+  path: string
+  bytes: Buffer
+  mode: number
+  /** How many bytes the archive says they are. */
+  sizeDeclared?: number
+  /** What is stored instead of the bytes: the same, deflated. */
+  deflated?: Buffer
 }
 
 export interface FakeIndex extends AsyncDisposable {
@@ -65,7 +77,7 @@ export async function fakeIndex(): Promise<FakeIndex> {
 const fileName = ({ name, version, sdist }: FakeWheel) =>
   sdist ? `${name}-${version}.tar.gz` : `${name.replaceAll('-', '_')}-${version}-py3-none-any.whl`
 
-function wheelOf({ name, version, metadata = [], scripts = {}, files = {} }: FakeWheel): Buffer {
+function wheelOf({ name, version, metadata = [], scripts = {}, files = {}, entries = [] }: FakeWheel): Buffer {
   const info = `${name.replaceAll('-', '_')}-${version}.dist-info`
   const contents: Record<string, string> = {
     [`${info}/METADATA`]: `${['Metadata-Version: 2.1', `Name: ${name}`, `Version: ${version}`, ...metadata].join('\n')}\n`,
@@ -77,24 +89,27 @@ function wheelOf({ name, version, metadata = [], scripts = {}, files = {} }: Fak
   }
   const record = Object.keys(contents).map(path => `${path},,\n`)
   contents[`${info}/RECORD`] ??= `${record.join('')}${info}/RECORD,,\n`
-  return zipOf(Object.entries(contents).map(([path, text]) => ({ path, bytes: Buffer.from(text), mode: 0o100644 })))
+  const plain = Object.entries(contents).map(([path, text]) => ({ path, bytes: Buffer.from(text), mode: 0o100644 }))
+  return zipOf([...plain, ...entries])
 }
 
-/** A zip archive without compression: local headers with content, then the directory. */
-export function zipOf(entries: readonly { path: string; bytes: Buffer; mode: number }[]): Buffer {
+/** A zip archive: local headers with content, then the directory. */
+export function zipOf(entries: readonly ZipEntry[]): Buffer {
   const locals: Buffer[] = []
   const directory: Buffer[] = []
   let offset = 0
-  for (const { path, bytes, mode } of entries) {
+  for (const { path, bytes, mode, sizeDeclared = bytes.length, deflated } of entries) {
+    const stored = deflated ?? bytes
     const name = Buffer.from(path)
     const common = Buffer.alloc(26)
     common.writeUInt16LE(20, 0)
+    common.writeUInt16LE(deflated ? 8 : 0, 4)
     common.writeUInt16LE(0x21, 8)
     common.writeUInt32LE(crc32(bytes), 10)
-    common.writeUInt32LE(bytes.length, 14)
-    common.writeUInt32LE(bytes.length, 18)
+    common.writeUInt32LE(stored.length, 14)
+    common.writeUInt32LE(sizeDeclared, 18)
     common.writeUInt16LE(name.length, 22)
-    const local = Buffer.concat([Buffer.from('PK\x03\x04', 'latin1'), common, name, bytes])
+    const local = Buffer.concat([Buffer.from('PK\x03\x04', 'latin1'), common, name, stored])
     const rest = Buffer.alloc(14)
     rest.writeUInt32LE(mode * 0x1_0000, 6)
     rest.writeUInt32LE(offset, 10)

@@ -15,11 +15,7 @@ type Said = Record<string, string>
 const ownAffair: Record<string, string> = Object.fromEntries(
   (
     [
-      ['traces processes of its own sandbox only', 'ptrace'],
-      ['rings and queues of gVisor itself', 'io_uring_setup io_setup'],
-      ['namespaces that exist in gVisor only', 'unshare_user unshare_mounts unshare_cgroup unshare_time clone_user'],
-      ['a log that gVisor makes up', 'syslog'],
-      ['memory that gVisor places itself', 'mbind set_mempolicy'],
+      ['namespaces that exist in gVisor only', 'clone_user'],
       ['gVisor tells of no devices of the machine', 'socket_netlink_uevent'],
       ['a number that gVisor only keeps', 'first_in_line'],
     ] as const

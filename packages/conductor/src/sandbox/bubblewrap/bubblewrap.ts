@@ -24,6 +24,7 @@ import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbo
 import { type ResourceLimits, shimmed } from '../shim.ts'
 import { startSandbox } from '../start-sandbox.ts'
 import type { ProcessTree } from '../stdio-upstream.ts'
+import { pythonPlaces } from '../system-tree.ts'
 import { makeUidSource } from '../uids.ts'
 import { withPython } from '../with-python.ts'
 import { awaitGate, boundWatchers, bubblewrapOptions, commandAsNobody, descriptor } from './arguments.ts'
@@ -133,7 +134,7 @@ export class BubblewrapDriver implements SandboxDriver {
             node: process.execPath,
             etc: this.#etc,
             bundle: spec.bundle,
-            python: spec.python,
+            python: pythonPlaces(spec.python),
             prepared: preparedFolderOf(spec),
             egress: egress && { socket: egress.path, bridge: bridgePath, ca: egress.caPath },
           }

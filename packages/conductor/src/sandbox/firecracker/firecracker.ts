@@ -11,6 +11,7 @@ import { preparedFolderOf } from '../command.ts'
 import { makeBundleDisk } from '../guest/bundle-disk.ts'
 import { GuestChannel, type GuestStart } from '../guest/channel.ts'
 import { buildImage } from '../guest/image/build-image.ts'
+import { requireGuestPython } from '../guest/image/require-guest-python.ts'
 import { insideCommand, insideHome, sandboxEnvironment } from '../inside.ts'
 import { removeLeftovers } from '../leftovers.ts'
 import { makeReadable } from '../make-readable.ts'
@@ -101,6 +102,7 @@ export class FirecrackerDriver implements SandboxDriver {
     this.#refuse(spec)
     try {
       const found = await this.#getFound()
+      await requireGuestPython(this.name, spec, found.image)
       await makeReadable(spec.bundle, spec.program.entry)
       const bundle = await this.#diskOf(spec.bundle)
       const preparedFolder = preparedFolderOf(spec)

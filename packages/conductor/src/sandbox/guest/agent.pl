@@ -121,7 +121,8 @@ sub set_clock {
 sub run_inside {
     my ($start, $status, $teller) = @_;
     write_file('/groups/sandbox/cgroup.procs', '0') or fail('enter control group');
-    my $half = int($start->{diskBytesMax} / 2) || 1;
+    # Shared memory is a tmpfs too, and comes out of the same room.
+    my ($half, $temporary, $shared) = map { int($start->{diskBytesMax} * $_ / 8) || 1 } 4, 3, 1;
     mount_at('none', '/', '', $recursive | $private) or fail('private');
     mount_at('/image', '/inside', '', $bind) or fail('image');
     mount_at('none', '/inside', '', $bind | $remount | $read_only | $no_suid | $no_dev) or fail('image read-only');
@@ -130,7 +131,7 @@ sub run_inside {
     mount_at('/prepared', '/inside/prepared', '', $bind) or fail('prepared');
     mount_at('none', '/inside/prepared', '', $bind | $remount | $read_only | $no_suid | $no_dev) or fail('prepared read-only');
     mount_at('proc', '/inside/proc', 'proc', $no_suid | $no_dev | $no_exec) or fail('inner proc');
-    mount_at('tmpfs', '/inside/tmp', 'tmpfs', $no_suid | $no_dev, "mode=1777,size=$half") or fail('tmp');
+    mount_at('tmpfs', '/inside/tmp', 'tmpfs', $no_suid | $no_dev, "mode=1777,size=$temporary") or fail('tmp');
     mount_at('tmpfs', '/inside/home/sandbox', 'tmpfs', $no_suid | $no_dev, "mode=0755,uid=$uid,gid=$uid,size=$half") or fail('home');
     mount_at('tmpfs', '/inside/dev', 'tmpfs', $no_suid, 'mode=0755,size=64k') or fail('dev');
     my %device = (null => [1, 3], zero => [1, 5], full => [1, 7], random => [1, 8], urandom => [1, 9], tty => [5, 0]);
@@ -144,6 +145,7 @@ sub run_inside {
     symlink '/proc/self/fd', '/inside/dev/fd';
     symlink "/proc/self/fd/$_->[0]", "/inside/dev/$_->[1]" for [0, 'stdin'], [1, 'stdout'], [2, 'stderr'];
     mkdir '/inside/dev/shm';
+    mount_at('tmpfs', '/inside/dev/shm', 'tmpfs', $no_suid | $no_dev, "mode=1777,size=$shared") or fail('shm');
     mount_at('none', '/inside/dev', '', $bind | $remount | $read_only | $no_suid) or fail('dev read-only');
     chdir '/inside' or fail('inside');
     # The initial file system cannot be pivoted away, so the new root is moved over it.

@@ -36,6 +36,8 @@ export function outerOptions(places: HostPlaces, program: string, platform: Plat
 export function runscCommand(id: string, platform: Platform, egress: boolean): string[] {
   return [
     ...[runsc, '--root=/state', '--log=/dev/null', '--rootless', '--ignore-cgroups', '--network=none', `--platform=${platform}`],
+    // Without it the filter of the bundle would be passed over.
+    '--oci-seccomp',
     // The way to the egress proxy is a socket of the machine, the only one there is below the root folder.
     ...(egress ? ['--host-uds=open'] : []),
     ...['run', `--bundle=${bundle}`, id],

@@ -20,7 +20,7 @@ import { makeRunFolder } from '../owner.ts'
 import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
 import { shimmed } from '../shim.ts'
 import { startSandbox } from '../start-sandbox.ts'
-import type { HostPlaces } from '../system-tree.ts'
+import { type HostPlaces, pythonPlaces } from '../system-tree.ts'
 import { makeUidSource } from '../uids.ts'
 import { withPython } from '../with-python.ts'
 import { descriptor, outerOptions, runscCommand } from './arguments.ts'
@@ -168,7 +168,7 @@ export class GvisorDriver implements SandboxDriver {
       node: process.execPath,
       etc: this.#etc,
       bundle: spec.bundle,
-      python: spec.python,
+      python: pythonPlaces(spec.python),
       prepared: preparedFolderOf(spec),
       egress: egress && { socket: egress.path, bridge: bridgePath, ca: egress.caPath },
     }
@@ -308,7 +308,8 @@ export class GvisorDriver implements SandboxDriver {
 function makeStage(): string {
   const folder = makeRunFolder()
   chmodSync(folder, 0o755)
-  for (const name of ['etc', 'bundle', 'prepared']) mkdirSync(join(folder, name), { mode: 0o755 })
-  for (const name of ['node', 'runsc', 'bridge', 'socket', 'ca']) writeFileSync(join(folder, name), '', { mode: 0o644 })
+  for (const name of ['etc', 'bundle', 'prepared', 'python']) mkdirSync(join(folder, name), { mode: 0o755 })
+  for (const name of ['node', 'runsc', 'bridge', 'socket', 'ca', 'python3'])
+    writeFileSync(join(folder, name), '', { mode: 0o644 })
   return folder
 }

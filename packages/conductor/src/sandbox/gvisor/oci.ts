@@ -1,4 +1,5 @@
 /** The OCI bundle of one sandbox, by the OCI runtime specification 1.0.2, `config.md` and `config-linux.md`. */
+import { refusedCalls } from '../bubblewrap/seccomp/policy.ts'
 import { limitsWithBridge } from '../egress/bridged-command.ts'
 import { insideCommand, insideHome, insideUid, sandboxEnvironment } from '../inside.ts'
 import type { SandboxSpec } from '../sandbox.ts'
@@ -16,11 +17,23 @@ const reservedByNodeBytes = 2048 * 1024 * 1024
 const sparingNodeOptions = ['--disable-wasm-trap-handler']
 
 /**
+ * What gVisor's kernel would do for nobody too, such as namespaces and key rings, is refused before it looks. No allow-list as in
+ * bubblewrap: that kernel answers ENOSYS to what it does not know, which an older runsc cannot be told to answer.
+ */
+const filter = {
+  defaultAction: 'SCMP_ACT_ALLOW',
+  architectures: ['SCMP_ARCH_X86_64'],
+  syscalls: [{ names: refusedCalls, action: 'SCMP_ACT_ERRNO' }],
+}
+
+/**
  * The `config.json` for runsc. The root folder is put together before, by bubblewrap; on top of it come what the kernel of gVisor makes up
  * itself: /proc, /dev and the two folders that can be written to. `counted`: whether a control group bounds memory already.
  */
 export function ociConfig(spec: SandboxSpec, egress: boolean, counted: boolean): Record<string, unknown> {
-  const half = Math.max(1, Math.floor(spec.limits.diskBytesMax / 2))
+  const part = (share: number) => Math.max(1, Math.floor(spec.limits.diskBytesMax * share))
+  // Shared memory is a tmpfs too, and comes out of the same room.
+  const [half, temporary, shared] = [part(1 / 2), part(3 / 8), part(1 / 8)]
   return {
     ociVersion: '1.0.2',
     process: {
@@ -43,10 +56,15 @@ export function ociConfig(spec: SandboxSpec, egress: boolean, counted: boolean):
     mounts: [
       { destination: '/proc', type: 'proc', source: 'proc' },
       { destination: '/dev', type: 'tmpfs', source: 'tmpfs' },
-      { destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['mode=1777', `size=${half}`] },
+      { destination: '/dev/shm', type: 'tmpfs', source: 'tmpfs', options: ['mode=1777', `size=${shared}`] },
+      { destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['mode=1777', `size=${temporary}`] },
       { destination: insideHome, type: 'tmpfs', source: 'tmpfs', options: ['mode=0777', `size=${half}`] },
     ],
-    linux: { namespaces: ['pid', 'network', 'ipc', 'uts', 'mount'].map(type => ({ type })) },
+    linux: {
+      namespaces: ['pid', 'network', 'ipc', 'uts', 'mount'].map(type => ({ type })),
+      // Elsewhere runsc has no names for calls, and its kernel, which knows few of these, answers by itself.
+      ...(process.arch === 'x64' ? { seccomp: filter } : {}),
+    },
   }
 }
 

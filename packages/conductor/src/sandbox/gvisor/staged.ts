@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { HostPlaces } from '../system-tree.ts'
 
@@ -21,6 +22,13 @@ export function staged(
     [program, at('runsc')],
   ]
   if (places.prepared !== null) mounts.push([places.prepared, at('prepared')])
+  const python = new Map<string, string>()
+  for (const [inside, from] of places.python) {
+    // Its folder, and a program of it that lies elsewhere.
+    const to = at(statSync(from).isDirectory() ? 'python' : 'python3')
+    mounts.push([from, to])
+    python.set(inside, to)
+  }
   if (places.egress) mounts.push([places.egress.bridge, at('bridge')], [places.egress.socket, at('socket')])
   if (places.egress?.ca) mounts.push([places.egress.ca, at('ca')])
   return {
@@ -29,6 +37,7 @@ export function staged(
       bundle: at('bundle'),
       prepared: places.prepared && at('prepared'),
       node: at('node'),
+      python,
       egress: places.egress && { bridge: at('bridge'), socket: at('socket'), ca: places.egress.ca && at('ca') },
     },
     program: at('runsc'),

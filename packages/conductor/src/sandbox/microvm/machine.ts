@@ -80,7 +80,7 @@ export function machineArguments(
  * A machine without legacy timers can only learn the rate of its clock from us: TCG hands the processor's own counter through. Guards
  * against what processors leak have no meaning on an emulated one, and cost much there.
  */
-function kernelArguments(accelerator: Accelerator, prepared: boolean): string {
+export function kernelArguments(accelerator: Accelerator, prepared: boolean): string {
   const emulated = accelerator === 'tcg' ? [`tsc_early_khz=${counterKhz()}`, 'tsc=reliable', 'mitigations=off', 'nokaslr'] : []
   return [
     'console=ttyS0',

@@ -13,6 +13,7 @@ import type { GuestStart } from '../guest/channel.ts'
 import { buildImage } from '../guest/image/build-image.ts'
 import { checkMke2fs } from '../guest/image/ext4.ts'
 import { findImage, type GuestImage } from '../guest/image/guest-image.ts'
+import { requireGuestPython } from '../guest/image/require-guest-python.ts'
 import { insideCommand, insideHome, sandboxEnvironment } from '../inside.ts'
 import { Inventory } from '../inventory.ts'
 import { removeLeftovers } from '../leftovers.ts'
@@ -141,6 +142,7 @@ export class MicrovmDriver implements SandboxDriver {
     this.#inventory.add(spec.id)
     try {
       const ready = await this.#getReady()
+      await requireGuestPython(this.name, spec, ready.image)
       const disks = await this.#disksOf(spec)
       const tree = await this.#startTree(spec, ready, disks)
       const sandbox = new StdioUpstream(this.name, spec, tree, this.#world)
