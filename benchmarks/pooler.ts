@@ -17,7 +17,7 @@ import { preparedStart } from './harness/prepared-start.ts'
 import { progress } from './harness/progress.ts'
 import { figure, rounded, table, writeResults } from './harness/results.ts'
 import { measureStarts, type Starts } from './harness/starts.ts'
-import { usableDrivers } from './harness/usable-drivers.ts'
+import { lendImages, usableDrivers } from './harness/usable-drivers.ts'
 
 const workload = fileURLToPath(new URL('./workload', import.meta.url))
 
@@ -59,6 +59,7 @@ export const pooler: Benchmark = {
     const machine = describeMachine()
     const measured: Record<string, Measured> = {}
     await using data = await temporaryFolder('bench')
+    lendImages(data.path)
     const serverScript = await installWorkload(data.path)
     const straight = new Map<number, Overheads>()
     const straightAt = async (rate: number): Promise<Overheads> => {

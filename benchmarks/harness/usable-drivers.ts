@@ -1,4 +1,8 @@
-import { checkDrivers, readConfig, realWorld } from '@maestro/conductor'
+import { mkdirSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { buildImage, checkDrivers, readConfig, realWorld } from '@maestro/conductor'
+import { progress } from './progress.ts'
 
 export interface UsableDrivers {
   usable: { name: string; detail: string }[]
@@ -6,16 +10,34 @@ export interface UsableDrivers {
   left: { name: string; why: string }[]
 }
 
+/** Guest images stay from one run to the next: they are named by what they are made of. */
+const cache = fileURLToPath(new URL('../../node_modules/.cache/maestro-microvm', import.meta.url))
+const needImage = ['microvm', 'firecracker']
+const quickOnes = ['bubblewrap', 'process']
 const silent = { info() {}, warn() {}, error() {}, with: () => silent }
 
-/** The drivers that say they run here, or those of them that were asked for. A quick look takes only those whose sandboxes start in well under a second. */
+/**
+ * The drivers that say they run here, or those of them that were asked for. A quick look takes only those whose sandboxes start in well
+ * under a second. A guest image is built where one is wanted and missing.
+ */
 export async function usableDrivers(quick: boolean, wanted: readonly string[]): Promise<UsableDrivers> {
-  const all = await checkDrivers(realWorld(silent), readConfig())
-  const isQuick = (name: string) => name === 'bubblewrap' || name === 'process'
-  const usable = all.filter(({ name, usable }) => usable && (wanted.length > 0 ? wanted.includes(name) : !quick || isQuick(name)))
+  const world = realWorld(silent)
+  const place = { ...readConfig(), data: cache }
+  const isWanted = (name: string) => (wanted.length > 0 ? wanted.includes(name) : !quick || quickOnes.includes(name))
+  if (needImage.some(isWanted)) {
+    await buildImage({ data: cache, path: process.env['PATH'] ?? '' }, world, progress).catch(cause => progress(String(cause)))
+  }
+  const all = await checkDrivers(world, place)
+  const usable = all.filter(({ name, usable }) => usable && isWanted(name))
   const left = all.filter(driver => !usable.includes(driver))
   return {
     usable: usable.map(({ name, detail }) => ({ name, detail })),
     left: left.map(({ name, usable, detail }) => ({ name, why: usable ? 'left out of this run' : detail })),
   }
+}
+
+/** Lets a Conductor with this data folder find the images that are there. */
+export function lendImages(data: string): void {
+  mkdirSync(join(cache, 'images'), { recursive: true })
+  symlinkSync(join(cache, 'images'), join(data, 'images'))
 }
