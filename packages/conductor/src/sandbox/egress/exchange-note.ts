@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib'
 import type { EgressBody, EgressExchange } from '@maestro/contract'
 import type { World } from '../../world.ts'
+import { masked, maskFields, maskQuery, secretNames } from './mask-named.ts'
 
 /** Of a body so much is kept, bytes. The digest and the count are of all of it. */
 const keptBytesMax = 64 * 1024
@@ -11,10 +12,6 @@ const textLengthMax = 32 * 1024
 const headerLengthMax = 4096
 const headersLengthMax = 32 * 1024
 const urlLengthMax = 8192
-
-/** Headers, and parameters of a query, whose values are secrets whatever they are. */
-const secretNames = /auth|cookie|token|secret|password|signature|credential|session|api[-_]?key|^key$|^sig$|^code$/i
-const masked = '[masked]'
 
 /** Puts an HTTP exchange together for the tape while it passes. */
 export class ExchangeNote {
@@ -128,21 +125,4 @@ function textOf(bytes: Buffer, message: IncomingMessage | null, isWhole: boolean
   } catch {
     return null
   }
-}
-
-function maskQuery(url: string): string {
-  return url.replace(/([?&])([^=&#]+)=([^&#]*)/g, (whole, start: string, name: string) =>
-    secretNames.test(name) ? `${start}${name}=${masked}` : whole,
-  )
-}
-
-/** Members of JSON and fields of forms that are named like secrets: an answer to a sign-in holds what the next request is signed with. */
-function maskFields(text: string): string {
-  return text
-    .replace(/"([^"\\]{1,64})"(\s*:\s*)"(?:[^"\\]|\\.)*"?/g, (whole, name: string, between: string) =>
-      secretNames.test(name) ? `"${name}"${between}"${masked}"` : whole,
-    )
-    .replace(/(^|&)([\w.-]{1,64})=([^&\s]*)/g, (whole, start: string, name: string) =>
-      secretNames.test(name) ? `${start}${name}=${masked}` : whole,
-    )
 }
