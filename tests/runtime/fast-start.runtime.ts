@@ -5,7 +5,10 @@
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import test, { after, before } from 'node:test'
 import { makeId } from '@maestro/contract'
@@ -15,6 +18,7 @@ import { prepareStart, type Subject } from '../../packages/conductor/src/faststa
 import type { StartRecord } from '../../packages/conductor/src/faststart/start-record.ts'
 import { chooseStart } from '../../packages/conductor/src/pool/choose-start.ts'
 import { BubblewrapDriver } from '../../packages/conductor/src/sandbox/bubblewrap/bubblewrap.ts'
+import { createSessionCa } from '../../packages/conductor/src/sandbox/egress/session-ca.ts'
 import { environmentLine } from '../../packages/conductor/src/sandbox/held.ts'
 import type { SandboxDriver, SandboxSpec } from '../../packages/conductor/src/sandbox/sandbox.ts'
 import { quietWorld } from '../../packages/conductor/src/sandbox/testing/specimen.ts'
@@ -63,13 +67,13 @@ import { createInterface } from 'node:readline'
 const answers = {
   initialize: () => ({ protocolVersion: '2025-11-25', serverInfo: { name: 'slow', version: '1' }, capabilities: { tools: {} } }),
   'tools/list': () => ({ tools: ${tools} }),
-  'tools/call': ({ name }) => name === 'say' && ({ content: [{ type: 'text', text: JSON.stringify(${said}) }] }),
+  'tools/call': async ({ name }) => name === 'say' && ({ content: [{ type: 'text', text: JSON.stringify(await (${said})) }] }),
   ping: () => ({}),
 }
-createInterface({ input: process.stdin }).on('line', line => {
+createInterface({ input: process.stdin }).on('line', async line => {
   const { id, method, params } = JSON.parse(line)
   if (id === undefined) return
-  const result = answers[method]?.(params)
+  const result = await answers[method]?.(params)
   const body = result ? { result } : { error: { code: -32601, message: 'Method not found' } }
   console.log(JSON.stringify({ jsonrpc: '2.0', id, ...body }))
 })
@@ -87,15 +91,25 @@ function subjectOf(files: Record<string, string>, changes: Partial<Subject> = {}
 
 const app = (text: string) => ({ 'node_modules/app/package.json': '{"type":"module"}', 'node_modules/app/main.js': text })
 
-async function prepared(subject: Subject): Promise<{ folder: string; record: StartRecord }> {
+async function prepared(subject: Subject, within: SandboxDriver = driver): Promise<{ folder: string; record: StartRecord }> {
   const folder = nextFolder('prepared')
-  const record = await prepareStart({ world, driver, initializeMsMax: 20_000 }, subject, folder, new AbortController().signal)
+  const record = await prepareStart(
+    { world, driver: within, initializeMsMax: 20_000 },
+    subject,
+    folder,
+    new AbortController().signal,
+  )
   return { folder, record }
 }
 
 /** What the tool says in a fresh sandbox. */
-async function say(subject: Subject, how: Partial<SandboxSpec>, late?: Record<string, string>): Promise<unknown> {
-  const sandbox = await driver.start({ id: makeId('sbx', world.now(), world.randomBytes(11)), ...subject, ...how })
+async function say(
+  subject: Subject,
+  how: Partial<SandboxSpec>,
+  late?: Record<string, string>,
+  within: SandboxDriver = driver,
+): Promise<unknown> {
+  const sandbox = await within.start({ id: makeId('sbx', world.now(), world.randomBytes(11)), ...subject, ...how })
   try {
     const said = new Promise<string>((resolve, reject) => {
       sandbox.onFrame(frame => {
@@ -138,6 +152,54 @@ test('a server with slow dependencies starts from what was prepared, and finds i
     [],
     'nothing is left that only making it took',
   )
+})
+
+test('what was prepared has the same way out, and trusts the same, as the plain start', { skip }, async t => {
+  const ca = await createSessionCa(world)
+  const web = createTlsServer(
+    { SNICallback: (name, done) => void ca.contextFor(name).then(context => done(null, context)) },
+    (request, response) => response.end(`secure ${request.url}`),
+  )
+  web.listen(0, '127.0.0.1')
+  await once(web, 'listening')
+  const { port } = web.address() as AddressInfo
+  const reaching = new BubblewrapDriver(world, {
+    egress: { allowPrivate: ['127.0.0.1'], trusted: [ca.certificate], resolve: async () => ['127.0.0.1'] },
+  })
+  try {
+    const subject = subjectOf(
+      {
+        ...app(
+          server(
+            `import dep from 'dep'\nimport { execFileSync } from 'node:child_process'\nimport { get } from 'node:https'`,
+            `Promise.all([
+              fetch('https://web.test:${port}/fetch').then(answer => answer.text()),
+              new Promise((done, fail) => get('https://web.test:${port}/get', answer => answer.setEncoding('utf8').once('data', done)).on('error', fail)),
+              execFileSync('curl', ['-sS', 'https://web.test:${port}/curl'], { encoding: 'utf8' }),
+              fetch('https://other.test:${port}/').then(() => 'reached', () => 'refused'),
+            ])`,
+          ),
+        ),
+        // What a heap keeps and a joined file has to do again.
+        ...slowDependency('let value = 0\nfor (let i = 0; i < 3e8; i++) value += i % 7\nexports.value = value'),
+      },
+      { egress: [`web.test:${port}`] },
+    )
+    const { folder, record } = await prepared(subject, reaching)
+    t.diagnostic(JSON.stringify(record))
+    assert.ok(record.kinds.includes('snapshot'), JSON.stringify(record))
+    const recorded = { egressRecord: true }
+    const expected = ['secure /fetch', 'secure /get', 'secure /curl', 'refused']
+    assert.deepEqual(await say(subject, recorded, undefined, reaching), expected)
+    for (const kind of record.kinds) {
+      const how = { ...recorded, prepared: { folder, kind } }
+      assert.deepEqual(await say(subject, how, undefined, reaching), expected, kind)
+      assert.deepEqual(await say(subject, { ...how, held: 'loaded' }, {}, reaching), expected, `${kind}, held`)
+    }
+  } finally {
+    await reaching.close()
+    web.close()
+  }
 })
 
 test('what a dependency reads of the environment while it loads is never what it was before', { skip }, async () => {
