@@ -20,6 +20,7 @@ import type { Program, SandboxDriver } from '../sandbox/sandbox.ts'
 import type { Runnable, Upstream } from '../session/stages.ts'
 import type { ReleaseRow, Store } from '../store/store.ts'
 import type { World } from '../world.ts'
+import type { Bundle } from './bundle.ts'
 import { captureManifest } from './capture-manifest.ts'
 import { chooseEntry, type PackageFacts, readPackage, runnableEntry } from './find-entry.ts'
 import { homePath } from './home-path.ts'
@@ -129,7 +130,12 @@ export function createInstaller(parts: InstallerParts): Installer {
     return release
   }
 
-  async function installBundle(draft: Draft & { bundle: string; program: Program }, request: InstallRequest) {
+  async function installBundle(
+    found: Pick<Draft, 'name' | 'version' | 'source'> & { program: Program },
+    { digest, name: bundle }: Bundle,
+    request: InstallRequest,
+  ) {
+    const draft: Draft = { ...found, digest, bundle, ranWith: ranWith(request) }
     const known = await findBundle(store, draft)
     if (known) return { release: known, installed: false }
     const manifest = await captureManifest({
@@ -140,8 +146,8 @@ export function createInstaller(parts: InstallerParts): Installer {
       start: () =>
         parts.driver.start({
           id: makeId('sbx', world.now(), world.randomBytes(11)),
-          bundle: join(bundlesFolder, draft.bundle),
-          program: draft.program,
+          bundle: join(bundlesFolder, bundle),
+          program: found.program,
           args: request.args,
           env: request.env,
           egress: request.egress,
@@ -162,11 +168,9 @@ export function createInstaller(parts: InstallerParts): Installer {
         name: source.package,
         version,
         source: { kind: 'npm', package: source.package, version },
-        digest: bundle.digest,
-        bundle: bundle.name,
         program: { runtime: 'node', entry },
-        ranWith: ranWith(request),
       },
+      bundle,
       request,
     )
   }
@@ -180,11 +184,9 @@ export function createInstaller(parts: InstallerParts): Installer {
         name: source.package,
         version,
         source: { kind: 'pypi', package: source.package, version },
-        digest: bundle.digest,
-        bundle: bundle.name,
         program: { runtime: 'python', entry },
-        ranWith: ranWith(request),
       },
+      bundle,
       request,
     )
   }
@@ -197,33 +199,15 @@ export function createInstaller(parts: InstallerParts): Installer {
       return { runtime: 'node', entry: await entryOf(bundle.folder, '', facts, request.bin, folderEntries) }
     }
     return installBundle(
-      {
-        name,
-        version,
-        source: { kind: 'folder', path },
-        digest: bundle.digest,
-        bundle: bundle.name,
-        program: program ?? (await nodeProgram()),
-        ranWith: ranWith(request),
-      },
+      { name, version, source: { kind: 'folder', path }, program: program ?? (await nodeProgram()) },
+      bundle,
       request,
     )
   }
 
   async function fromFile(source: ParsedSource & { kind: 'file' }, request: InstallRequest) {
     const { bundle, name, version, path, program } = await installFile(tools, source.path)
-    return installBundle(
-      {
-        name,
-        version,
-        source: { kind: 'file', path },
-        digest: bundle.digest,
-        bundle: bundle.name,
-        program,
-        ranWith: ranWith(request),
-      },
-      request,
-    )
+    return installBundle({ name, version, source: { kind: 'file', path }, program }, bundle, request)
   }
 
   /** A remote server changes without us: it is asked again each time, and what it says now is a release only where it is new. */
