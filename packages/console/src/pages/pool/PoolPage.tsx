@@ -9,6 +9,7 @@ import { Empty } from '../../ui/Empty.tsx'
 import { Fact, Facts } from '../../ui/Facts.tsx'
 import { bytes, count, duration, percent, plural } from '../../ui/format.ts'
 import { Gauge, Gauges, Meter } from '../../ui/Gauge.tsx'
+import { NumberHeads } from '../../ui/NumberHeads.tsx'
 import { Page } from '../../ui/Page.tsx'
 import { Problem } from '../../ui/Problem.tsx'
 import { State } from '../../ui/State.tsx'
@@ -117,13 +118,19 @@ function Lines({ lines }: { lines: Line[] }) {
             <th scope="col" className="grow">
               Sandboxes
             </th>
-            {['Leased', 'Warm / target', 'Frozen', 'Memory each', 'Served warm', 'Hits', 'Misses', 'Start p50', 'Start p95'].map(
-              title => (
-                <th key={title} scope="col" className="number">
-                  {title}
-                </th>
-              ),
-            )}
+            <NumberHeads
+              titles={[
+                'Leased',
+                'Warm / target',
+                'Frozen',
+                'Memory each',
+                'Served warm',
+                'Hits',
+                'Misses',
+                'Start p50',
+                'Start p95',
+              ]}
+            />
           </tr>
         </thead>
         <tbody>
@@ -182,21 +189,7 @@ function Tenants({ tenants, pool }: { tenants: PoolView['tenants']; pool: PoolVi
         <thead>
           <tr>
             <th scope="col">Tenant</th>
-            <th scope="col" className="number">
-              Leased / at most
-            </th>
-            <th scope="col" className="number">
-              Idle
-            </th>
-            <th scope="col" className="number">
-              Waiting
-            </th>
-            <th scope="col" className="number">
-              Memory
-            </th>
-            <th scope="col" className="number">
-              Share
-            </th>
+            <NumberHeads titles={['Leased / at most', 'Idle', 'Waiting', 'Memory', 'Share']} />
           </tr>
         </thead>
         <tbody>

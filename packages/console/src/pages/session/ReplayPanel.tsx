@@ -11,6 +11,7 @@ import { Empty } from '../../ui/Empty.tsx'
 import { Fact, Facts } from '../../ui/Facts.tsx'
 import { count, duration } from '../../ui/format.ts'
 import { JsonTree } from '../../ui/JsonTree.tsx'
+import { NumberHeads } from '../../ui/NumberHeads.tsx'
 import { Problem } from '../../ui/Problem.tsx'
 import { Badge } from '../../ui/State.tsx'
 import { Waiting } from '../../ui/Waiting.tsx'
@@ -225,12 +226,7 @@ function History({ replays, chosen, choose }: { replays: Replay[]; chosen: strin
           <tr>
             <th scope="col">Run</th>
             <th scope="col">Verdict</th>
-            <th scope="col" className="number">
-              Fidelity
-            </th>
-            <th scope="col" className="number">
-              Took
-            </th>
+            <NumberHeads titles={['Fidelity', 'Took']} />
           </tr>
         </thead>
         <tbody>

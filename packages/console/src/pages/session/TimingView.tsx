@@ -2,6 +2,7 @@ import { lengthUs, type Row, type Timeline } from '../../recording/timeline.ts'
 import { Ago } from '../../ui/Ago.tsx'
 import { Fact, Facts } from '../../ui/Facts.tsx'
 import { duration, exact, percent } from '../../ui/format.ts'
+import { NumberHeads } from '../../ui/NumberHeads.tsx'
 import { spanKinds } from './spanKinds.ts'
 
 /** Where the time of one row went. */
@@ -25,15 +26,7 @@ export function TimingView({ row, timeline }: { row: Row; timeline: Timeline }) 
             <tr>
               <th scope="col">Part</th>
               <th scope="col">Meaning</th>
-              <th scope="col" className="number">
-                From
-              </th>
-              <th scope="col" className="number">
-                Took
-              </th>
-              <th scope="col" className="number">
-                Share
-              </th>
+              <NumberHeads titles={['From', 'Took', 'Share']} />
             </tr>
           </thead>
           <tbody>
