@@ -106,8 +106,9 @@ suite('pages', { skip }, () => {
     const page = await stand.page('/pool')
     await page.getByRole('link', { name: 'Deployments' }).click()
     await until(
-      () => page.evaluate(() => document.activeElement?.textContent),
-      text => text === 'Deployments',
+      // The link that was clicked has the same text.
+      () => page.evaluate(() => `${document.activeElement?.tagName} ${document.activeElement?.textContent}`),
+      text => text === 'H1 Deployments',
       'focused',
     )
     assert.equal(await page.title(), 'Deployments · Switchboard')
