@@ -43,7 +43,7 @@ export class GuestEgress {
         world,
         report: event => listening.report(event),
       })
-      return new GuestEgress(folder, proxy, proxy.caPath && (await readFile(proxy.caPath)), listening)
+      return new GuestEgress(folder, proxy, proxy.caPath === null ? null : await readFile(proxy.caPath), listening)
     } catch (cause) {
       await rm(folder, { recursive: true, force: true })
       throw cause
