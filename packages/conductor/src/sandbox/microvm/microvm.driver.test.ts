@@ -2,24 +2,14 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { findCgroups } from '../cgroup/cgroups.ts'
 import { sandboxContract } from '../sandbox.contract.ts'
 import { makeProbeBundle, quietWorld, type Specimen, startSpecimen } from '../testing/specimen.ts'
 import { MicrovmDriver } from './microvm.ts'
+import { findTestPlace } from './testing/place.ts'
 
-/** Images and snapshots stay from one run to the next: they are named by what they are made of. */
-const data = fileURLToPath(new URL('../../../../../node_modules/.cache/maestro-microvm', import.meta.url))
-const place = { data, path: process.env['PATH'] ?? '' }
+const { place, usable, detail } = await findTestPlace()
 const make = () => new MicrovmDriver(quietWorld(), place)
-
-const trial = make()
-const built = await trial.prepare().then(
-  () => '',
-  cause => String(cause),
-)
-const { usable, detail } = await trial.check()
-await trial.close()
 
 if (usable) {
   sandboxContract({
@@ -29,10 +19,10 @@ if (usable) {
     counts: findCgroups() !== null,
     marked: false,
     patienceMs: 60_000,
-    data,
+    data: place.data,
   })
 } else {
-  it('microvm keeps the contract of a sandbox', { skip: `${built} ${detail}` }, () => {})
+  it('microvm keeps the contract of a sandbox', { skip: detail }, () => {})
 }
 
 const chance = `
