@@ -189,7 +189,6 @@ export class PlainGuest {
     if (start.ca) writeFileSync(ca, start.ca)
     const inside = (text: string) =>
       text
-        .replace(/^http:\/\/127\.0\.0\.1:3128$/, `http://127.0.0.1:${this.#relay?.port}`)
         .replace(/^\/run\/maestro\/egress-ca\.pem$/, ca)
         .replace(/^\/run\/maestro\/twin\.cjs$/, twinPath)
         .replace(/^\/bundle(?=\/|$)/, join(this.#folder, 'bundle'))

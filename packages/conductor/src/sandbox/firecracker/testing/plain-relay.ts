@@ -1,6 +1,9 @@
-/** The relay of `guest/relay.pl` for a guest that is an ordinary process: on a port of its own, since all of them share the machine's. */
-import { type AddressInfo, createServer, type Socket } from 'node:net'
+/** The relay of `guest/relay.pl` for a guest that is an ordinary process, on the loopback of its jail. */
+import { execFileSync } from 'node:child_process'
+import { createServer, type Socket } from 'node:net'
 import { fromGuest, payloadBytesMax, relayWindowBytes, toGuest } from '../../guest/messages.ts'
+
+const port = 3128
 
 type Say = (type: number, payload: Uint8Array) => void
 
@@ -18,15 +21,15 @@ const u32 = (...values: number[]) => {
 }
 
 export class PlainRelay {
-  readonly port: number
   readonly #say: Say
   readonly #open = new Map<number, Connection>()
   #last = 0
 
   constructor(say: Say) {
     this.#say = say
-    const server = createServer({ allowHalfOpen: true }, socket => this.#begin(socket)).listen(0)
-    this.port = (server.address() as AddressInfo).port
+    // Up and running, as the agent makes it (SIOCSIFFLAGS): Node has no call for that.
+    execFileSync('perl', ['-e', 'my $lo = pack("a16 S x22", "lo", 0x41); socket(S, 2, 1, 0) and ioctl(S, 0x8914, $lo) or die $!'])
+    createServer({ allowHalfOpen: true }, socket => this.#begin(socket)).listen(port, '127.0.0.1')
   }
 
   /** Whether the message was of a connection. */
