@@ -228,11 +228,16 @@ class GuestTree implements ProcessTree {
   readonly gone: Promise<TreeEnd>
   readonly #vm: MicroVm
   readonly #channel: GuestChannel
+  readonly #world: World
   #killed = false
+  #frozen = false
+  /** Firecracker does what it is told in order. */
+  #told: Promise<unknown> = Promise.resolve()
 
   constructor(vm: MicroVm, channel: GuestChannel, egress: GuestEgress | null, world: World) {
     this.#vm = vm
     this.#channel = channel
+    this.#world = world
     this.stdin = channel.stdin
     this.stdout = channel.stdout
     this.stderr = channel.stderr
@@ -248,6 +253,31 @@ class GuestTree implements ProcessTree {
 
   memoryBytes(): number | null {
     return this.#vm.memoryBytes()
+  }
+
+  /** Stops the machine where it stands; it takes no processor then, and what it is sent waits. */
+  freeze(): boolean {
+    if (this.#killed) return false
+    if (!this.#frozen) {
+      this.#frozen = true
+      this.#channel.holdInput(true)
+      this.#tell(() => this.#vm.api.pause())
+    }
+    return true
+  }
+
+  /** Lets it go on. Its clock may have stood still meanwhile. */
+  thaw(): void {
+    if (!this.#frozen) return
+    this.#frozen = false
+    this.#tell(() => this.#vm.api.resume())
+    this.#channel.setClock(BigInt(Math.round(this.#world.now())) * 1_000_000n)
+    this.#channel.holdInput(false)
+  }
+
+  /** One that is gone needs no telling; one that refuses is found by whoever waits for an answer. */
+  #tell(order: () => Promise<unknown>): void {
+    this.#told = this.#told.then(order).catch(() => {})
   }
 
   interrupt(): void {

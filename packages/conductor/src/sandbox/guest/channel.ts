@@ -82,6 +82,7 @@ export class GuestChannel {
   /** Input sent that the guest has given no credit back for. */
   #stdinOwed = 0
   #input: Buffer | null = null
+  #holdsInput = false
   #inputTaken: () => void = () => {}
   #onReady: ((state: GuestState) => void) | null = null
   #onHeld: ((facts: ReadonlyMap<string, string>) => void) | null = null
@@ -194,6 +195,12 @@ export class GuestChannel {
     return this.#unlessOver(answered)
   }
 
+  /** Keeps input here, or lets it go: a machine that is told to stop still takes what comes until it has. */
+  holdInput(hold: boolean): void {
+    this.#holdsInput = hold
+    this.#sendInput()
+  }
+
   signal(name: NodeJS.Signals): void {
     this.#send(toGuest.signal, Buffer.of(constants.signals[name]))
   }
@@ -238,7 +245,7 @@ export class GuestChannel {
   }
 
   #sendInput(): void {
-    while (this.#input && this.#stdinCredit > 0) {
+    while (this.#input && this.#stdinCredit > 0 && !this.#holdsInput) {
       const bytes = Math.min(this.#input.length, this.#stdinCredit, payloadBytesMax)
       const piece = this.#input.subarray(0, bytes)
       this.#input = bytes < this.#input.length ? this.#input.subarray(bytes) : null

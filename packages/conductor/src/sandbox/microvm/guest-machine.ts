@@ -110,6 +110,7 @@ export class GuestMachine {
   freeze(): boolean {
     if (!this.#frozen) {
       this.#frozen = true
+      this.channel.holdInput(true)
       this.#tell('stop')
     }
     return true
@@ -121,6 +122,7 @@ export class GuestMachine {
     this.#frozen = false
     this.#tell('cont')
     this.channel.setClock(this.#clockNs())
+    this.channel.holdInput(false)
   }
 
   /** QEMU does what it is told in order; one that is gone needs no telling. */

@@ -55,6 +55,7 @@ export class PlainGuest {
   #stdinOpen = 0
   #hasClock = false
   #hasEntropy = false
+  #paused = false
   #relay: PlainRelay | null = null
 
   /** `root` says in JSON which Node the guest has; `bundle` and `prepared` are file system images. All as the drives of the machine. */
@@ -95,6 +96,15 @@ export class PlainGuest {
     link.once('close', () => {
       if (this.#link === link) this.#link = null
     })
+  }
+
+  /** A machine that is paused hears, says and does nothing. */
+  setPaused(paused: boolean): void {
+    this.#paused = paused
+    if (paused) this.#link?.pause()
+    else this.#link?.resume()
+    if (this.#child?.pid && this.#child.exitCode === null) process.kill(-this.#child.pid, paused ? 'SIGSTOP' : 'SIGCONT')
+    this.#sayOutput()
   }
 
   /** What a snapshot does to connections. */
@@ -229,7 +239,7 @@ export class PlainGuest {
   }
 
   #sayOutput(): void {
-    if (!this.#child || !this.#link) return
+    if (!this.#child || !this.#link || this.#paused) return
     this.#relayOne(this.#child.stdout!, streamNumber.stdout, fromGuest.stdout)
     this.#relayOne(this.#child.stderr!, streamNumber.stderr, fromGuest.stderr)
   }
