@@ -184,6 +184,8 @@ describe('the firecracker driver', { skip: needsRoot, timeout: 120_000 }, () => 
       assert.ok(name, 'no control group of its name')
       const file = cgroups!.version === 2 ? 'memory.max' : 'memory.limit_in_bytes'
       assert.equal(Number(readFileSync(`${folder}/${name}/${file}`, 'utf8')), processLimitsOf(limits).memoryBytesMax)
+      const bytes = specimen.sandbox.memoryBytes?.() ?? 0
+      assert.ok(bytes > 20 * 1024 * 1024 && bytes < processLimitsOf(limits).memoryBytesMax, `${bytes} bytes`)
       const pid = readFileSync(`${await jailOf(specimen)}/firecracker.pid`, 'utf8')
       assert.ok(readFileSync(`${folder}/${name}/cgroup.procs`, 'utf8').split('\n').includes(pid))
       await specimen.sandbox.close()

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { findCgroups } from '../cgroup/cgroups.ts'
@@ -43,6 +46,12 @@ const chance = `
     clockMs: Date.now(),
   }`
 
+/** Processor time of a process so far, in ticks of 10 ms. */
+const ticksOf = (pid: number): number => {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ')
+  return Number(fields[11]) + Number(fields[12])
+}
+
 describe('machines made from one snapshot', { skip: !usable && detail, timeout: 540_000 }, () => {
   let driver: MicrovmDriver
   const bundles: { remove(): void }[] = []
@@ -76,6 +85,41 @@ describe('machines made from one snapshot', { skip: !usable && detail, timeout: 
       else assert.notEqual(value, drawn[1]![name], name)
     }
     await Promise.all(twins.map(twin => twin.sandbox.close()))
+  })
+
+  it('take no processor while they are paused, and have the right time and their connections after it', async () => {
+    const web = createServer((_request, response) => response.end('hello')).listen(0, '127.0.0.1')
+    await once(web, 'listening')
+    const url = `http://web.test:${(web.address() as AddressInfo).port}/`
+    const egress = { allowPrivate: ['127.0.0.1'], resolve: async () => ['127.0.0.1'] }
+    const other = new MicrovmDriver(quietWorld(), place, { egress })
+    try {
+      const specimen = await startSpecimen(other, bundleOf(''), { egress: [new URL(url).host] }, false)
+      const fetched = `return (await fetch("${url}")).text()`
+      assert.equal(await specimen.ask(fetched), 'hello')
+      // Busy, so that one that is not paused would show.
+      await specimen.ask('setInterval(() => { for (let n = 0; n < 1e5; n++); }, 1); return 1')
+      const ticks = () => specimen.alive().reduce((sum, pid) => sum + ticksOf(pid), 0)
+      const measure = async () => {
+        const before = ticks()
+        await new Promise(done => setTimeout(done, 2000))
+        return ticks() - before
+      }
+      assert.ok((await measure()) > 20, 'it is not busy')
+      assert.equal(specimen.sandbox.freeze?.(), true)
+      // What was asked for before may still be under way.
+      await new Promise(done => setTimeout(done, 200))
+      const paused = await measure()
+      assert.ok(paused < 5, `${paused} ticks while it was paused`)
+      specimen.sandbox.thaw?.()
+      const clockMs = await specimen.ask<number>('return Date.now()')
+      assert.ok(Math.abs(clockMs - Date.now()) < 1000, `the clock is ${Date.now() - clockMs} ms late`)
+      assert.equal(await specimen.ask(fetched), 'hello')
+      await specimen.sandbox.close()
+    } finally {
+      await other.close()
+      web.close()
+    }
   })
 
   it('do not come from a server that drew something by chance while it loaded', async () => {
