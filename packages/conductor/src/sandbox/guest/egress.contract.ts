@@ -5,12 +5,15 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
 import { after, before, describe, it } from 'node:test'
 import type { EgressRules } from '../egress/egress-rules.ts'
 import { createSessionCa } from '../egress/session-ca.ts'
+import { ownerName } from '../owner.ts'
 import type { SandboxDriver } from '../sandbox.ts'
 import { makeProbeBundle, quietWorld, type Specimen, startSpecimen, until } from '../testing/specimen.ts'
 
@@ -85,6 +88,11 @@ export function guestEgressContract({ title, make, isolates }: GuestEgressSubjec
           'the end of a connection is told',
         )
       }
+      assert.deepEqual(
+        readdirSync(tmpdir()).filter(name => name.startsWith(ownerName)),
+        [],
+        'the way out was left behind',
+      )
     })
 
     it('carries much both ways over several connections at once, for a child of a server that stands still too', async () => {
