@@ -123,6 +123,33 @@ describe('machines made from one snapshot', { skip: !usable && detail, timeout: 
     }
   })
 
+  it('do not come from a server that wanted something of the network while it loaded', async () => {
+    let visitors = 0
+    const web = createServer((_request, response) => response.end(`visitor ${++visitors}`)).listen(0, '127.0.0.1')
+    await once(web, 'listening')
+    const host = `web.test:${(web.address() as AddressInfo).port}`
+    const other = new MicrovmDriver(quietWorld(), place, {
+      egress: { allowPrivate: ['127.0.0.1'], resolve: async () => ['127.0.0.1'] },
+    })
+    const request = JSON.stringify(`GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+    const folder = bundleOf(`globalThis.greeting = new Promise(done => {
+      let text = ''
+      const socket = require('node:net').connect(3128, '127.0.0.1')
+      socket.on('data', bytes => { text += bytes }).on('error', () => {}).on('close', () => done(text))
+      socket.write(${request})
+    })`)
+    try {
+      for (const visitor of [1, 2]) {
+        const specimen = await startSpecimen(other, folder, { egress: [host] }, false)
+        assert.match(await specimen.ask('return globalThis.greeting'), new RegExp(`visitor ${visitor}$`))
+        await specimen.sandbox.close()
+      }
+    } finally {
+      await other.close()
+      web.close()
+    }
+  })
+
   it('do not come from a server that drew something by chance while it loaded', async () => {
     const twins = await startTwo(bundleOf('globalThis.identity = require("node:crypto").randomUUID()'))
     const identities = await Promise.all(twins.map(twin => twin.ask<string>('return globalThis.identity')))
