@@ -22,8 +22,8 @@ interface Given {
 const makers: Record<DriverName, (given: Given) => SandboxDriver> = {
   bubblewrap: ({ world, egress }) => new BubblewrapDriver(world, { egress }),
   gvisor: ({ world, egress }) => new GvisorDriver(world, { egress }),
-  microvm: ({ world, place }) => new MicrovmDriver(world, place),
-  firecracker: ({ world, place }) => new FirecrackerDriver(world, place),
+  microvm: ({ world, place, egress }) => new MicrovmDriver(world, place, { egress }),
+  firecracker: ({ world, place, egress }) => new FirecrackerDriver(world, place, { egress }),
   process: ({ world }) => new ProcessDriver(world),
 }
 

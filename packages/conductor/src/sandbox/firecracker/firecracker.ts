@@ -4,15 +4,15 @@ import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { ConductorError } from '@maestro/contract'
 import type { World } from '../../world.ts'
-import { assembleFilter, encodeFilter } from '../bubblewrap/seccomp/assemble.ts'
-import { sandboxPolicy } from '../bubblewrap/seccomp/policy.ts'
 import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
 import { preparedFolderOf } from '../command.ts'
+import type { EgressRules } from '../egress/egress-rules.ts'
 import { makeBundleDisk } from '../guest/bundle-disk.ts'
 import { GuestChannel, type GuestStart } from '../guest/channel.ts'
+import { GuestEgress } from '../guest/guest-egress.ts'
 import { buildImage } from '../guest/image/build-image.ts'
 import { requireGuestPython } from '../guest/image/require-guest-python.ts'
-import { insideCommand, insideHome, sandboxEnvironment } from '../inside.ts'
+import { startOf, startsAlike } from '../guest/start-of.ts'
 import { removeLeftovers } from '../leftovers.ts'
 import { makeReadable } from '../make-readable.ts'
 import { cleanRunFolders, makeRunFolder } from '../owner.ts'
@@ -33,17 +33,17 @@ export interface FirecrackerOptions {
   find?: (place: Place) => Promise<Finding>
   /** Where control groups can be made; found by looking where it is left out, null to do without. */
   cgroups?: CgroupBase | null
+  /** What the operator says of the network, for every sandbox alike. */
+  egress?: EgressRules
 }
 
 type Found = Extract<Finding, { usable: true }>
 
 const MiB = 1024 * 1024
 const openFilesMax = 1024
-const guestOpenFilesMax = 4096
 const agentMsMax = 10_000
 /** A snapshot’s state file and what the format adds to the memory itself. */
 const snapshotOwnBytes = 64 * MiB
-const insideTwin = '/run/maestro/twin.cjs'
 
 /**
  * Runs each server in a virtual machine of its own, restored from a snapshot of its release by a jailed Firecracker.
@@ -56,7 +56,7 @@ export class FirecrackerDriver implements SandboxDriver {
   readonly #find: (place: Place) => Promise<Finding>
   readonly #cgroups: CgroupBase | null
   readonly #nextUid = makeUidSource()
-  readonly #filter = encodeFilter(assembleFilter('x86_64', sandboxPolicy({ inet: false })))
+  readonly #egress: EgressRules
   readonly #running = new Set<Sandbox>()
   readonly #machines = new Set<MicroVm>()
   readonly #disks = new Map<string, Promise<string>>()
@@ -67,6 +67,7 @@ export class FirecrackerDriver implements SandboxDriver {
   constructor(world: World, place: Place, options: FirecrackerOptions = {}) {
     this.#world = world
     this.#place = place
+    this.#egress = options.egress ?? {}
     this.#find = options.find ?? checkMachine
     this.#cgroups = options.cgroups === undefined ? findCgroups() : options.cgroups
     removeLeftovers(this.#cgroups, world)
@@ -93,13 +94,17 @@ export class FirecrackerDriver implements SandboxDriver {
     if (!finding.usable) return unusable(finding.missing.join('; '))
     const why = await probeKvm(this.#place, finding, () => this.#probe(finding))
     if (why) return unusable(why)
-    const weaknesses = ['no network: deployments with an egress list do not start']
+    const weaknesses: string[] = []
     if (!this.#cgroups) weaknesses.push('no writable cgroup: CPU and memory of Firecracker itself are not bounded')
     return { usable: true, detail: finding.detail, weaknesses }
   }
 
   async start(spec: SandboxSpec): Promise<Sandbox> {
-    this.#refuse(spec)
+    if ([...Object.entries(spec.env).flat(), ...spec.args].some(text => text.includes('\0'))) {
+      const why = `an environment value of ${spec.id} holds a NUL character`
+      throw new ConductorError('sandbox_start_failed', why, { sandbox: spec.id })
+    }
+    let egress: GuestEgress | null = null
     try {
       const found = await this.#getFound()
       await requireGuestPython(this.name, spec, found.image)
@@ -108,16 +113,14 @@ export class FirecrackerDriver implements SandboxDriver {
       const preparedFolder = preparedFolderOf(spec)
       const prepared = preparedFolder ? await this.#diskOf(preparedFolder) : null
       const { templates } = this.#getWorkshop()
+      egress = await GuestEgress.open(spec, this.#egress, this.#world)
       const of = { spec, image: found.image, bundle, prepared }
-      // A program is stored only where all sessions get the same command and environment.
-      // One that makes something ends by itself, and a heap that was loaded before runs no preload.
-      const isCopied = spec.prepared === undefined || spec.prepared.kind === 'one-file'
-      const alike = spec.program.runtime === 'node' && isCopied && Object.keys(spec.env).length === 0
-      const loaded = alike ? await templates.take({ ...of, loaded: this.#startOf(spec, true) }) : null
-      if (loaded) return await this.#restore(spec, loaded, null)
+      const loaded = startsAlike(spec, egress) ? await templates.take({ ...of, loaded: startOf(spec, egress, true) }) : null
+      if (loaded) return await this.#restore(spec, egress, loaded, null)
       const booted = await templates.take({ ...of, loaded: null })
-      return await this.#restore(spec, booted!, this.#startOf(spec, false))
+      return await this.#restore(spec, egress, booted!, startOf(spec, egress, false))
     } catch (cause) {
+      await egress?.close()
       if (cause instanceof ConductorError) throw cause
       const why = `sandbox ${spec.id} did not start: ${(cause as Error).message}`
       throw new ConductorError('sandbox_start_failed', why, { sandbox: spec.id }, cause)
@@ -131,20 +134,6 @@ export class FirecrackerDriver implements SandboxDriver {
     await Promise.all(machines.map(vm => vm.gone))
     await this.#workshop?.watchdog.close()
     this.#workshop = null
-  }
-
-  #refuse(spec: SandboxSpec): void {
-    if (spec.egress.length > 0) {
-      throw new ConductorError(
-        'sandbox_unavailable',
-        'firecracker: guests have no network; run deployments with an egress list under MAESTRO_DRIVER=bubblewrap',
-        { sandbox: spec.id },
-      )
-    }
-    if ([...Object.entries(spec.env).flat(), ...spec.args].some(text => text.includes('\0'))) {
-      const why = `an environment value of ${spec.id} holds a NUL character`
-      throw new ConductorError('sandbox_start_failed', why, { sandbox: spec.id })
-    }
   }
 
   #getFound(): Promise<Found> {
@@ -190,14 +179,16 @@ export class FirecrackerDriver implements SandboxDriver {
     await this.#getWorkshop().templates.probe({ spec, image, bundle: image.root, prepared: null, loaded: null })
   }
 
-  async #restore(spec: SandboxSpec, template: Template, start: GuestStart | null): Promise<Sandbox> {
+  async #restore(spec: SandboxSpec, egress: GuestEgress | null, template: Template, start: GuestStart | null): Promise<Sandbox> {
     const vm = await this.#launch(spec, template.files)
     try {
       await vm.api.loadSnapshot(template.load)
       const link = await connectAgent(vm, agentMsMax, this.#world)
-      const channel = new GuestChannel(link, text => this.#world.log.info('sandbox.guest_said', { sandbox: spec.id, text }))
+      const onLog = (text: string) => this.#world.log.info('sandbox.guest_said', { sandbox: spec.id, text })
+      const channel = new GuestChannel(link, { onLog, ...(egress ? { dial: () => egress.dial() } : {}) })
       await prepareGuest(channel, start, this.#world)
-      const sandbox = new StdioUpstream(this.name, spec, new GuestTree(vm, channel, this.#world), this.#world)
+      const sandbox = new StdioUpstream(this.name, spec, new GuestTree(vm, channel, egress, this.#world), this.#world)
+      egress?.reportTo(sandbox)
       this.#running.add(sandbox)
       void sandbox.exited.then(() => this.#running.delete(sandbox))
       return sandbox
@@ -227,19 +218,6 @@ export class FirecrackerDriver implements SandboxDriver {
     })
     return vm
   }
-
-  #startOf(spec: SandboxSpec, hold: boolean): GuestStart {
-    const { memoryBytesMax, pidsMax, diskBytesMax } = spec.limits
-    const twin = hold ? ['--require', insideTwin] : []
-    return {
-      command: insideCommand(spec, false, twin),
-      env: sandboxEnvironment(spec),
-      cwd: insideHome,
-      limits: { memoryBytesMax, pidsMax, diskBytesMax, openFilesMax: guestOpenFilesMax },
-      filter: this.#filter,
-      hold,
-    }
-  }
 }
 
 /** The program of one guest, as the streams of a process. */
@@ -250,11 +228,16 @@ class GuestTree implements ProcessTree {
   readonly gone: Promise<TreeEnd>
   readonly #vm: MicroVm
   readonly #channel: GuestChannel
+  readonly #world: World
   #killed = false
+  #frozen = false
+  /** Firecracker does what it is told in order. */
+  #told: Promise<unknown> = Promise.resolve()
 
-  constructor(vm: MicroVm, channel: GuestChannel, world: World) {
+  constructor(vm: MicroVm, channel: GuestChannel, egress: GuestEgress | null, world: World) {
     this.#vm = vm
     this.#channel = channel
+    this.#world = world
     this.stdin = channel.stdin
     this.stdout = channel.stdout
     this.stderr = channel.stderr
@@ -263,8 +246,38 @@ class GuestTree implements ProcessTree {
       if (end.fault && !this.#killed) world.log.warn('sandbox.guest_lost', { sandbox: vm.jail.identity.id, fault: end.fault })
       vm.kill()
       const { limitReached } = await vm.gone
+      await egress?.close()
       return { code: end.code, signal: end.signal, limitReached: end.limitReached || limitReached }
     })
+  }
+
+  memoryBytes(): number | null {
+    return this.#vm.memoryBytes()
+  }
+
+  /** Stops the machine where it stands; it takes no processor then, and what it is sent waits. */
+  freeze(): boolean {
+    if (this.#killed) return false
+    if (!this.#frozen) {
+      this.#frozen = true
+      this.#channel.holdInput(true)
+      this.#tell(() => this.#vm.api.pause())
+    }
+    return true
+  }
+
+  /** Lets it go on. Its clock may have stood still meanwhile. */
+  thaw(): void {
+    if (!this.#frozen) return
+    this.#frozen = false
+    this.#tell(() => this.#vm.api.resume())
+    this.#channel.setClock(BigInt(Math.round(this.#world.now())) * 1_000_000n)
+    this.#channel.holdInput(false)
+  }
+
+  /** One that is gone needs no telling; one that refuses is found by whoever waits for an answer. */
+  #tell(order: () => Promise<unknown>): void {
+    this.#told = this.#told.then(order).catch(() => {})
   }
 
   interrupt(): void {

@@ -102,6 +102,11 @@ export class MicroVm {
     if (!this.#over && this.#child.pid) signalTo(-this.#child.pid, 'SIGKILL')
   }
 
+  /** Memory it holds with its guest in it, bytes; null where no control group counts. */
+  memoryBytes(): number | null {
+    return this.#over ? null : (this.#cgroup?.memoryBytes() ?? null)
+  }
+
   /** Ends it for a failure. Returns the error to throw, with what it said last. */
   async abandon(cause: unknown): Promise<ConductorError> {
     const said = [this.#said.trim(), await this.#lastOfLog()].filter(Boolean).join('; ')

@@ -72,7 +72,7 @@ export class Templates {
   take(making: Making): Promise<Template | null> {
     const { spec, bundle, prepared, loaded } = making
     const { memoryBytesMax, diskBytesMax, pidsMax, cpusMax } = spec.limits
-    const key = JSON.stringify([bundle, prepared, memoryBytesMax, diskBytesMax, pidsMax, cpusMax, loaded?.command])
+    const key = JSON.stringify([bundle, prepared, memoryBytesMax, diskBytesMax, pidsMax, cpusMax, loaded?.command, loaded?.env])
     const entry = this.#byKey.get(key) ?? this.#begin(key, making)
     this.#byKey.delete(key)
     this.#byKey.set(key, entry)

@@ -4,6 +4,7 @@
 # Numbers are those of Linux on x86_64.
 use strict;
 use warnings;
+require '/relay.pl';
 
 my %call = (
     mount => 165, pivot_root => 155, umount2 => 166, clone => 56, unshare => 272, mknod => 133, sethostname => 170, prctl => 157,
@@ -130,6 +131,12 @@ sub run_inside {
     mount_at('none', '/inside/bundle', '', $bind | $remount | $read_only | $no_suid | $no_dev) or fail('bundle read-only');
     mount_at('/prepared', '/inside/prepared', '', $bind) or fail('prepared');
     mount_at('none', '/inside/prepared', '', $bind | $remount | $read_only | $no_suid | $no_dev) or fail('prepared read-only');
+    if (length $start->{ca}) {
+        my $folder = '/inside/run/maestro/session';
+        mount_at('tmpfs', $folder, 'tmpfs', $no_suid | $no_dev, 'mode=0755,size=64k') or fail('session');
+        write_file("$folder/egress-ca.pem", $start->{ca}) or fail('certificate');
+        mount_at('none', $folder, '', $bind | $remount | $read_only | $no_suid | $no_dev) or fail('session read-only');
+    }
     mount_at('proc', '/inside/proc', 'proc', $no_suid | $no_dev | $no_exec) or fail('inner proc');
     mount_at('tmpfs', '/inside/tmp', 'tmpfs', $no_suid | $no_dev, "mode=1777,size=$temporary") or fail('tmp');
     mount_at('tmpfs', '/inside/home/sandbox', 'tmpfs', $no_suid | $no_dev, "mode=0755,uid=$uid,gid=$uid,size=$half") or fail('home');
@@ -220,6 +227,7 @@ my ($stdin_queue, $stdin_ends, $stdin_taken) = ('', 0, 0);
 my %credit = (1 => 0, 2 => 0);
 my ($init, $ended, $ended_at, $hold_since, $used, $used_at, $stopping);
 
+sub may_read { return length $saying < 65536; }
 sub say_message { my ($type, $payload) = @_; $saying .= pack('C V', $type, length $payload) . $payload; }
 sub fields { my $text = ''; $text .= pack('V/a* V/a*', splice(@_, 0, 2)) while @_; return $text; }
 
@@ -241,7 +249,7 @@ my %handle = (
 
 sub start_program {
     my @pairs = unpack('(V/a*)*', $_[0]);
-    my %start = (argument => [], env => {}, filter => '');
+    my %start = (argument => [], env => {}, filter => '', ca => '');
     while (my ($name, $value) = splice(@pairs, 0, 2)) {
         if ($name eq 'argument') { push @{ $start{argument} }, $value; }
         elsif ($name eq 'env') { my ($key, $text) = split /=/, $value, 2; $start{env}{$key} = $text; }
@@ -254,12 +262,16 @@ sub start_program {
     pipe(my $in_read, $stdin) && pipe($stdout, my $out_write) && pipe($stderr, my $error_write) && pipe($status, my $status_write) or fail('pipe');
     my $teller_write;
     if ($start{hold}) { pipe($teller, $teller_write) or fail('pipe'); non_blocking($teller); }
-    # Namespaces: mount, cgroup, uts, ipc, pid, net; SIGCHLD. As fork() does it, but perl knows nothing of it.
-    $init = syscall($call{clone}, 0x20000 | 0x2000000 | 0x4000000 | 0x8000000 | 0x20000000 | 0x40000000 | 17, 0, 0, 0, 0);
+    # The network namespace is made by us, who open its one way out and have no other use for a network.
+    syscall($call{unshare}, 0x40000000) == 0 or fail('unshare');
+    Relay::listen_here() if $start{relay};
+    # Namespaces: mount, cgroup, uts, ipc, pid; SIGCHLD. As fork() does it, but perl knows nothing of it.
+    $init = syscall($call{clone}, 0x20000 | 0x2000000 | 0x4000000 | 0x8000000 | 0x20000000 | 17, 0, 0, 0, 0);
     fail('clone') if $init < 0;
     if ($init == 0) {
         close $_ for $link, $stdin, $stdout, $stderr, $status;
         close $listener if $listener;
+        Relay::forget();
         open(STDIN, '<&', $in_read);
         open(STDOUT, '>&', $out_write);
         open(STDERR, '>&', $error_write);
@@ -344,6 +356,7 @@ sub watch_hold {
     $state = 'held';
     my $used_ahead = '';
     sysread($teller, $used_ahead, 64) if $teller;
+    $used_ahead ||= 'the network' if $Relay::touched;
     say_message($from_guest{held}, fields(program => $stopping, used => defined $used_ahead ? $used_ahead : ''));
     ($hold_since, $stopping) = (undef, undef);
 }
@@ -352,6 +365,7 @@ sub lose_link {
     power_off() unless $by_vsock;
     close $link;
     ($heard, $saying, $credit{1}, $credit{2}) = ('', '', 0, 0);
+    Relay::drop_all();
     $link = accept_vsock();
     non_blocking($link);
 }
@@ -361,9 +375,10 @@ while (1) {
     vec($reads, fileno($link), 1) = 1;
     vec($writes, fileno($link), 1) = 1 if length $saying;
     vec($writes, fileno($stdin), 1) = 1 if $stdin && length $stdin_queue;
-    vec($reads, fileno($stdout), 1) = 1 if $stdout && $credit{1} > 0 && length $saying < 65536;
-    vec($reads, fileno($stderr), 1) = 1 if $stderr && $credit{2} > 0 && length $saying < 65536;
+    vec($reads, fileno($stdout), 1) = 1 if $stdout && $credit{1} > 0 && may_read();
+    vec($reads, fileno($stderr), 1) = 1 if $stderr && $credit{2} > 0 && may_read();
     vec($reads, fileno($status), 1) = 1 if $status;
+    Relay::watch(\$reads, \$writes, may_read());
     my $wait = defined $hold_since || $ended_at ? 0.05 : undef;
     my $ready = select(my $can_read = $reads, my $can_write = $writes, undef, $wait);
     next if $ready < 0;
@@ -376,12 +391,14 @@ while (1) {
             last if length $heard < 5 + $length;
             my $payload = substr($heard, 5, $length);
             substr($heard, 0, 5 + $length, '');
-            $handle{$type}->($payload) if $handle{$type};
+            if ($handle{$type}) { $handle{$type}->($payload); }
+            else { Relay::hear($type, $payload); }
         }
     }
     write_input() if $stdin && vec($can_write, fileno($stdin), 1);
     read_output(1, \$stdout) if $stdout && vec($can_read, fileno($stdout), 1);
     read_output(2, \$stderr) if $stderr && vec($can_read, fileno($stderr), 1);
+    Relay::serve($can_read, $can_write, defined $hold_since);
     see_end() if $status && vec($can_read, fileno($status), 1);
     watch_hold() if defined $hold_since && $init;
     say_end() if $ended && ((!$stdout && !$stderr) || now_seconds() - $ended_at > $drain_seconds);

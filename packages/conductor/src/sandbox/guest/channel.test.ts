@@ -125,6 +125,17 @@ describe('the channel to a guest', () => {
     assert.equal(of(toGuest.stdinEnd).length, 1)
   })
 
+  it('keeps input back from a machine that shall stand still', async () => {
+    const { channel, of } = await meetReady()
+    channel.holdInput(true)
+    channel.stdin.write('0123')
+    await settle()
+    assert.deepEqual([of(toGuest.stdin).length, channel.stdin.writableLength], [0, 4])
+    channel.holdInput(false)
+    await settle()
+    assert.equal(Buffer.concat(of(toGuest.stdin).map(({ payload }) => payload)).toString(), '0123')
+  })
+
   it('gives a guest new credit only as its output is read', async () => {
     const { channel, say, of } = await meetReady()
     const piece = Buffer.alloc(payloadBytesMax)

@@ -12,6 +12,7 @@ import {
   streamNumber,
   toGuest,
 } from './messages.ts'
+import { GuestRelay } from './relay.ts'
 
 /** What the agent is told to run. */
 export interface GuestStart {
@@ -24,6 +25,16 @@ export interface GuestStart {
   filter: Uint8Array
   /** Start it, let it come to rest and stop it there: `held` tells when. */
   hold: boolean
+  /** It may reach the network, through the port that the agent then opens; `ca` is what it finds at `insideEgress.ca`. */
+  egress?: { ca: Uint8Array | null }
+}
+
+/** What a channel is given beside its link. */
+export interface GuestChannelOptions {
+  /** Takes text of the agent for our log. Untrusted. */
+  onLog?: (text: string) => void
+  /** Makes the outer end of a connection that leaves the sandbox; a guest without it that wants one is ended. */
+  dial?: () => Duplex
 }
 
 /** What an agent that was just attached to is doing. */
@@ -60,6 +71,7 @@ export class GuestChannel {
   readonly ended: Promise<GuestEnd>
   readonly #link: Duplex
   readonly #onLog: (text: string) => void
+  readonly #relay: GuestRelay
   readonly #stdout = new Window(streamNumber.stdout, stdoutWindowBytes)
   readonly #stderr = new Window(streamNumber.stderr, stderrWindowBytes)
   #settleEnded: (end: GuestEnd) => void = () => {}
@@ -70,15 +82,17 @@ export class GuestChannel {
   /** Input sent that the guest has given no credit back for. */
   #stdinOwed = 0
   #input: Buffer | null = null
+  #holdsInput = false
   #inputTaken: () => void = () => {}
   #onReady: ((state: GuestState) => void) | null = null
   #onHeld: ((facts: ReadonlyMap<string, string>) => void) | null = null
   #pings = new Map<string, () => void>()
   #pingNumber = 0
 
-  constructor(link: Duplex, onLog: (text: string) => void = () => {}) {
+  constructor(link: Duplex, { onLog = () => {}, dial }: GuestChannelOptions = {}) {
     this.#link = link
     this.#onLog = onLog
+    this.#relay = new GuestRelay((type, ...parts) => this.#send(type, ...parts), dial ?? null)
     this.stdout = this.#makeReadable(this.#stdout)
     this.stderr = this.#makeReadable(this.#stderr)
     this.stdin = new Writable({
@@ -135,7 +149,7 @@ export class GuestChannel {
     return this.#unlessOver(ready)
   }
 
-  start({ command, env, cwd, limits, filter, hold }: GuestStart): void {
+  start({ command, env, cwd, limits, filter, hold, egress }: GuestStart): void {
     const payload = encodeFields([
       ...command.map(text => ['argument', text] as const),
       ...Object.entries(env).map(([name, value]) => ['env', `${name}=${value}`] as const),
@@ -143,6 +157,7 @@ export class GuestChannel {
       ...Object.entries(limits).map(([name, value]) => [name, String(value)] as const),
       ['filter', filter],
       ['hold', hold ? '1' : '0'],
+      ...(egress ? [['relay', '1'] as const, ['ca', egress.ca ?? ''] as const] : []),
     ])
     if (payload.length > startBytesMax) throw new RangeError('the command line and environment are too long')
     this.#send(toGuest.start, payload)
@@ -178,6 +193,12 @@ export class GuestChannel {
     const answered = new Promise<void>(resolve => this.#pings.set(token.toString(), resolve))
     this.#send(toGuest.ping, token)
     return this.#unlessOver(answered)
+  }
+
+  /** Keeps input here, or lets it go: a machine that is told to stop still takes what comes until it has. */
+  holdInput(hold: boolean): void {
+    this.#holdsInput = hold
+    this.#sendInput()
   }
 
   signal(name: NodeJS.Signals): void {
@@ -224,7 +245,7 @@ export class GuestChannel {
   }
 
   #sendInput(): void {
-    while (this.#input && this.#stdinCredit > 0) {
+    while (this.#input && this.#stdinCredit > 0 && !this.#holdsInput) {
       const bytes = Math.min(this.#input.length, this.#stdinCredit, payloadBytesMax)
       const piece = this.#input.subarray(0, bytes)
       this.#input = bytes < this.#input.length ? this.#input.subarray(bytes) : null
@@ -236,6 +257,8 @@ export class GuestChannel {
   }
 
   #takeMessage(type: number, payload: Buffer): void {
+    // What it says of connections is bounded by their number and credit.
+    if (this.#relay.take(type, payload)) return
     if (type !== fromGuest.credit && ++this.#freeMessages > freeMessagesMax) throw new GuestViolation('too many messages')
     switch (type) {
       case fromGuest.credit:
@@ -308,15 +331,21 @@ export class GuestChannel {
     this.#over = true
     for (const readable of [this.stdout, this.stderr]) if (!readable.destroyed) readable.push(null)
     this.stdin.destroy()
+    this.#relay.close()
     this.#settleEnded(end)
     if (end.fault) this.#link.destroy()
   }
 
-  #send(type: number, payload: Uint8Array = new Uint8Array(0)): void {
+  #send(type: number, ...payload: Uint8Array[]): void {
     if (this.#over || this.#link.destroyed || this.#link.writableEnded) return
     this.#link.cork()
-    this.#link.write(encodeHeader(type, payload.length))
-    if (payload.length > 0) this.#link.write(payload)
+    this.#link.write(
+      encodeHeader(
+        type,
+        payload.reduce((bytes, part) => bytes + part.length, 0),
+      ),
+    )
+    for (const part of payload) if (part.length > 0) this.#link.write(part)
     this.#link.uncork()
   }
 }

@@ -23,6 +23,14 @@ export const toGuest = {
   credit: 9,
   /** Lets a held program run. */
   resume: 10,
+  /** `[connection u32 LE][bytes]`: what came for a connection out of the sandbox. */
+  relayData: 11,
+  /** `[connection u32 LE]`: nothing more comes for it; it may still send. */
+  relayEnd: 12,
+  /** `[connection u32 LE]`: it is closed on this side. Once both sides have said so nothing more is said of it. */
+  relayClose: 13,
+  /** `[connection u32 LE][bytes u32 LE]`: so much more may be sent of it. */
+  relayCredit: 14,
 } as const
 
 export const fromGuest = {
@@ -39,10 +47,20 @@ export const fromGuest = {
   held: 0x87,
   /** `[stream u8][bytes u32 LE]`, of standard input. */
   credit: 0x88,
+  /** `[connection u32 LE]`: a program in the sandbox wants out. Numbers only grow. The other four are as above, the other way. */
+  relayOpen: 0x89,
+  relayData: 0x8a,
+  relayEnd: 0x8b,
+  relayClose: 0x8c,
+  relayCredit: 0x8d,
 } as const
 
 /** Streams in `credit`. */
 export const streamNumber = { stdin: 0, stdout: 1, stderr: 2 } as const
+
+/** What either side may send of a new connection before it is given credit, and how many there may be at once. */
+export const relayWindowBytes = 128 * 1024
+export const relayConnectionsMax = 128
 
 export const headerBytes = 5
 /** The longest payload either side sends, but for `start`. */

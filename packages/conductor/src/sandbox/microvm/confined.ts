@@ -76,6 +76,11 @@ export class ConfinedQemu {
     this.#tree.kill()
   }
 
+  /** Memory it holds with its guest in it, bytes, or null where nobody counts. */
+  memoryBytes(): number | null {
+    return this.#tree.memoryBytes()
+  }
+
   async #enter(child: ChildProcess, { uid, kvm }: Confinement, world: World): Promise<void> {
     const pid = await readInitPid(child, descriptor.info, world)
     this.#tree.init = pid

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { GuestChannel } from '../guest/channel.ts'
@@ -29,6 +30,8 @@ export interface MachineParts {
   /** Further files it may write, by the path inside. */
   write?: ReadonlyMap<string, string>
   news: TreeNews
+  /** Makes the outer end of a connection out of the sandbox; left out, it has no network. */
+  dial?: () => Duplex
 }
 
 /** One QEMU with the agent in its guest. It may still be booting: the channel's attach tells when it is not. */
@@ -71,7 +74,8 @@ export class GuestMachine {
       world,
     )
     this.qmp = new Qmp(this.qemu.qmp, world)
-    this.channel = new GuestChannel(this.qemu.agent, text => world.log.info('sandbox.guest_said', { name: parts.name, text }))
+    const onLog = (text: string) => world.log.info('sandbox.guest_said', { name: parts.name, text })
+    this.channel = new GuestChannel(this.qemu.agent, { onLog, ...(parts.dial ? { dial: parts.dial } : {}) })
   }
 
   /** Gives the guest a clock that is right and randomness that nobody else has. */
@@ -106,6 +110,7 @@ export class GuestMachine {
   freeze(): boolean {
     if (!this.#frozen) {
       this.#frozen = true
+      this.channel.holdInput(true)
       this.#tell('stop')
     }
     return true
@@ -117,6 +122,7 @@ export class GuestMachine {
     this.#frozen = false
     this.#tell('cont')
     this.channel.setClock(this.#clockNs())
+    this.channel.holdInput(false)
   }
 
   /** QEMU does what it is told in order; one that is gone needs no telling. */

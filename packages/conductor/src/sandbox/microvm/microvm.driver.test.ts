@@ -1,25 +1,18 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { findCgroups } from '../cgroup/cgroups.ts'
 import { sandboxContract } from '../sandbox.contract.ts'
 import { makeProbeBundle, quietWorld, type Specimen, startSpecimen } from '../testing/specimen.ts'
 import { MicrovmDriver } from './microvm.ts'
+import { findTestPlace } from './testing/place.ts'
 
-/** Images and snapshots stay from one run to the next: they are named by what they are made of. */
-const data = fileURLToPath(new URL('../../../../../node_modules/.cache/maestro-microvm', import.meta.url))
-const place = { data, path: process.env['PATH'] ?? '' }
+const { place, usable, detail } = await findTestPlace()
 const make = () => new MicrovmDriver(quietWorld(), place)
-
-const trial = make()
-const built = await trial.prepare().then(
-  () => '',
-  cause => String(cause),
-)
-const { usable, detail } = await trial.check()
-await trial.close()
 
 if (usable) {
   sandboxContract({
@@ -29,10 +22,10 @@ if (usable) {
     counts: findCgroups() !== null,
     marked: false,
     patienceMs: 60_000,
-    data,
+    data: place.data,
   })
 } else {
-  it('microvm keeps the contract of a sandbox', { skip: `${built} ${detail}` }, () => {})
+  it('microvm keeps the contract of a sandbox', { skip: detail }, () => {})
 }
 
 const chance = `
@@ -52,6 +45,12 @@ const chance = `
     bootId: kernel("boot_id"),
     clockMs: Date.now(),
   }`
+
+/** Processor time of a process so far, in ticks of 10 ms. */
+const ticksOf = (pid: number): number => {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ')
+  return Number(fields[11]) + Number(fields[12])
+}
 
 describe('machines made from one snapshot', { skip: !usable && detail, timeout: 540_000 }, () => {
   let driver: MicrovmDriver
@@ -86,6 +85,69 @@ describe('machines made from one snapshot', { skip: !usable && detail, timeout: 
       else assert.notEqual(value, drawn[1]![name], name)
     }
     await Promise.all(twins.map(twin => twin.sandbox.close()))
+  })
+
+  it('take no processor while they are paused, and have the right time and their connections after it', async () => {
+    const web = createServer((_request, response) => response.end('hello')).listen(0, '127.0.0.1')
+    await once(web, 'listening')
+    const url = `http://web.test:${(web.address() as AddressInfo).port}/`
+    const egress = { allowPrivate: ['127.0.0.1'], resolve: async () => ['127.0.0.1'] }
+    const other = new MicrovmDriver(quietWorld(), place, { egress })
+    try {
+      const specimen = await startSpecimen(other, bundleOf(''), { egress: [new URL(url).host] }, false)
+      const fetched = `return (await fetch("${url}")).text()`
+      assert.equal(await specimen.ask(fetched), 'hello')
+      // Busy, so that one that is not paused would show.
+      await specimen.ask('setInterval(() => { for (let n = 0; n < 1e5; n++); }, 1); return 1')
+      const ticks = () => specimen.alive().reduce((sum, pid) => sum + ticksOf(pid), 0)
+      const measure = async () => {
+        const before = ticks()
+        await new Promise(done => setTimeout(done, 2000))
+        return ticks() - before
+      }
+      assert.ok((await measure()) > 20, 'it is not busy')
+      assert.equal(specimen.sandbox.freeze?.(), true)
+      // What was asked for before may still be under way.
+      await new Promise(done => setTimeout(done, 200))
+      const paused = await measure()
+      assert.ok(paused < 5, `${paused} ticks while it was paused`)
+      specimen.sandbox.thaw?.()
+      const clockMs = await specimen.ask<number>('return Date.now()')
+      // It stood still for longer than that.
+      assert.ok(Math.abs(clockMs - Date.now()) < 1500, `the clock is ${Date.now() - clockMs} ms late`)
+      assert.equal(await specimen.ask(fetched), 'hello')
+      await specimen.sandbox.close()
+    } finally {
+      await other.close()
+      web.close()
+    }
+  })
+
+  it('do not come from a server that wanted something of the network while it loaded', async () => {
+    let visitors = 0
+    const web = createServer((_request, response) => response.end(`visitor ${++visitors}`)).listen(0, '127.0.0.1')
+    await once(web, 'listening')
+    const host = `web.test:${(web.address() as AddressInfo).port}`
+    const other = new MicrovmDriver(quietWorld(), place, {
+      egress: { allowPrivate: ['127.0.0.1'], resolve: async () => ['127.0.0.1'] },
+    })
+    const request = JSON.stringify(`GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+    const folder = bundleOf(`globalThis.greeting = new Promise(done => {
+      let text = ''
+      const socket = require('node:net').connect(3128, '127.0.0.1')
+      socket.on('data', bytes => { text += bytes }).on('error', () => {}).on('close', () => done(text))
+      socket.write(${request})
+    })`)
+    try {
+      for (const visitor of [1, 2]) {
+        const specimen = await startSpecimen(other, folder, { egress: [host] }, false)
+        assert.match(await specimen.ask('return globalThis.greeting'), new RegExp(`visitor ${visitor}$`))
+        await specimen.sandbox.close()
+      }
+    } finally {
+      await other.close()
+      web.close()
+    }
   })
 
   it('do not come from a server that drew something by chance while it loaded', async () => {

@@ -3,18 +3,17 @@ import { closeSync, openSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { ConductorError, type Leaks } from '@maestro/contract'
 import type { World } from '../../world.ts'
-import { assembleFilter, encodeFilter } from '../bubblewrap/seccomp/assemble.ts'
-import { sandboxPolicy } from '../bubblewrap/seccomp/policy.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
 import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
 import { preparedFolderOf } from '../command.ts'
+import type { EgressRules } from '../egress/egress-rules.ts'
 import { type BundleDisk, makeBundleDisk } from '../guest/bundle-disk.ts'
-import type { GuestStart } from '../guest/channel.ts'
+import { GuestEgress } from '../guest/guest-egress.ts'
 import { buildImage } from '../guest/image/build-image.ts'
 import { checkMke2fs } from '../guest/image/ext4.ts'
 import { findImage, type GuestImage } from '../guest/image/guest-image.ts'
 import { requireGuestPython } from '../guest/image/require-guest-python.ts'
-import { insideCommand, insideHome, sandboxEnvironment } from '../inside.ts'
+import { startOf, startsAlike } from '../guest/start-of.ts'
 import { Inventory } from '../inventory.ts'
 import { removeLeftovers } from '../leftovers.ts'
 import { makeReadable } from '../make-readable.ts'
@@ -39,9 +38,10 @@ export interface MicrovmOptions {
   cgroups?: CgroupBase | null
   /** False boots every guest. */
   snapshots?: boolean
+  /** What the operator says of the network, for every sandbox alike. */
+  egress?: EgressRules
 }
 
-const openFilesMax = 4096
 /** Threads of QEMU and the processes of its confinement. */
 const qemuPidsMax = 64
 /** An emulated guest takes many times as long as a real one, and longer still on a busy machine. */
@@ -49,8 +49,6 @@ const bootMsMax = 360_000
 const restoreMsMax = 60_000
 /** While a server loads that will be copied, the guest lives in the year 2001; see `twin.cjs`. */
 const loadingClockNs = 978_307_200_000_000_000n
-
-const insideTwin = '/run/maestro/twin.cjs'
 
 /** What is mounted read-only. */
 interface Disks {
@@ -64,6 +62,14 @@ interface Ready {
   version: string
 }
 
+/** What a session's machine is made from. */
+interface Launch {
+  spec: SandboxSpec
+  ready: Ready
+  disks: Disks
+  egress: GuestEgress | null
+}
+
 /**
  * Runs each server in a virtual machine of its own: QEMU's microvm, with KVM where a guest boots with it, else emulated. What a release
  * needs to start is done once and kept as a snapshot; each session's machine is restored from it.
@@ -75,7 +81,7 @@ export class MicrovmDriver implements SandboxDriver {
   readonly #cgroups: CgroupBase | null
   readonly #snapshots: Snapshots | null
   readonly #nextUid: (() => number) | null
-  readonly #filter: Buffer
+  readonly #egress: EgressRules
   readonly #running = new Set<Sandbox>()
   readonly #made = new Map<string, Promise<BundleDisk>>()
   #ready: Promise<Ready> | null = null
@@ -89,7 +95,7 @@ export class MicrovmDriver implements SandboxDriver {
     this.#inventory = new Inventory(this.#cgroups, place.data)
     this.#snapshots = options.snapshots === false ? null : new Snapshots(place, world)
     this.#nextUid = process.getuid?.() === 0 ? makeUidSource() : null
-    this.#filter = encodeFilter(assembleFilter('x86_64', sandboxPolicy({ inet: false })))
+    this.#egress = options.egress ?? {}
   }
 
   get orphans(): number {
@@ -127,25 +133,21 @@ export class MicrovmDriver implements SandboxDriver {
   }
 
   async start(spec: SandboxSpec): Promise<Sandbox> {
-    if (spec.egress.length > 0) {
-      throw new ConductorError(
-        'sandbox_unavailable',
-        'microvm: guests have no network; run deployments with an egress list under MAESTRO_DRIVER=bubblewrap',
-        { sandbox: spec.id },
-      )
-    }
     if ([...Object.entries(spec.env).flat(), ...spec.args].some(text => text.includes('\0'))) {
       throw new ConductorError('sandbox_start_failed', `an environment value of ${spec.id} holds a NUL character`, {
         sandbox: spec.id,
       })
     }
     this.#inventory.add(spec.id)
+    let egress: GuestEgress | null = null
     try {
       const ready = await this.#getReady()
       await requireGuestPython(this.name, spec, ready.image)
       const disks = await this.#disksOf(spec)
-      const tree = await this.#startTree(spec, ready, disks)
+      egress = await GuestEgress.open(spec, this.#egress, this.#world)
+      const tree = await this.#startTree({ spec, ready, disks, egress })
       const sandbox = new StdioUpstream(this.name, spec, tree, this.#world)
+      tree.egress?.reportTo(sandbox)
       this.#running.add(sandbox)
       void sandbox.exited.then(() => {
         this.#running.delete(sandbox)
@@ -153,6 +155,7 @@ export class MicrovmDriver implements SandboxDriver {
       })
       return sandbox
     } catch (cause) {
+      await egress?.close()
       this.#inventory.remove(spec.id)
       if (cause instanceof ConductorError) throw cause
       throw new ConductorError(
@@ -217,49 +220,45 @@ export class MicrovmDriver implements SandboxDriver {
     return disk
   }
 
-  async #startTree(spec: SandboxSpec, ready: Ready, disks: Disks): Promise<ProcessTree> {
-    const snapshot = (await this.#loaded(spec, ready, disks)) ?? (await this.#booted(spec, ready, disks))
+  async #startTree(launch: Launch): Promise<GuestTree> {
+    const snapshot = (await this.#loaded(launch)) ?? (await this.#booted(launch))
     if (snapshot) {
       try {
-        return await this.#run(spec, ready, disks, snapshot)
+        return await this.#run(launch, snapshot)
       } catch (cause) {
-        this.#world.log.warn('sandbox.restore_failed', { sandbox: spec.id, cause: (cause as Error).message })
+        this.#world.log.warn('sandbox.restore_failed', { sandbox: launch.spec.id, cause: (cause as Error).message })
         await this.#snapshots?.remove(snapshot)
+        // The other way out ended with its machine.
+        return this.#run({ ...launch, egress: await GuestEgress.open(launch.spec, this.#egress, this.#world) }, null)
       }
     }
-    return this.#run(spec, ready, disks, null)
+    return this.#run(launch, null)
   }
 
   /** A machine that has booted and waits to be told what to run. */
-  async #booted(spec: SandboxSpec, ready: Ready, disks: Disks): Promise<Snapshot | null> {
-    const of = [...kindOf(ready, disks), guestMemoryBytes(spec.limits.memoryBytesMax), 'booted']
-    return this.#take(of, spec, ready, disks, async () => null)
+  async #booted(launch: Launch): Promise<Snapshot | null> {
+    const of = [...kindOf(launch), guestMemoryBytes(launch.spec.limits.memoryBytesMax), 'booted']
+    return this.#take(of, launch, async () => null)
   }
 
   /**
-   * A machine in which the server has loaded and waits for its input. Only where all sessions get the same command and environment, and
-   * only Node, whose randomness we can make a twin's own; a server that used chance or the clock while it loaded is not copied.
+   * A machine in which the server has loaded and waits for its input. A server that used chance, the clock or the network while it loaded
+   * is not copied.
    */
-  async #loaded(spec: SandboxSpec, ready: Ready, disks: Disks): Promise<Snapshot | null> {
-    if (spec.program.runtime !== 'node' || Object.keys(spec.env).length > 0) return null
-    // One that makes something ends by itself, and a heap that was loaded before runs no preload.
-    if (spec.prepared && spec.prepared.kind !== 'one-file') return null
+  async #loaded(launch: Launch): Promise<Snapshot | null> {
+    const { spec, egress } = launch
+    if (!startsAlike(spec, egress)) return null
     const { memoryBytesMax, pidsMax, diskBytesMax } = spec.limits
     const of = [
-      ...kindOf(ready, disks),
-      memoryBytesMax,
-      pidsMax,
-      diskBytesMax,
-      spec.program,
-      spec.args,
-      spec.prepared?.kind,
-      spec.held,
+      ...kindOf(launch),
+      ...[memoryBytesMax, pidsMax, diskBytesMax],
+      ...[spec.program, spec.args, spec.prepared?.kind, spec.held, egress !== null],
       'loaded',
     ]
-    return this.#take(of, spec, ready, disks, async machine => {
+    return this.#take(of, launch, async machine => {
       machine.channel.setClock(loadingClockNs)
       machine.channel.addEntropy(this.#world.randomBytes(256))
-      machine.channel.start(this.#startOf(spec, true))
+      machine.channel.start(startOf(spec, egress, true))
       const facts = await machine.channel.held().catch(() => null)
       if (!facts) return 'it ended while it loaded'
       if (facts.get('program') !== 'rests') return 'it does not come to rest'
@@ -269,16 +268,16 @@ export class MicrovmDriver implements SandboxDriver {
 
   async #take(
     of: readonly unknown[],
-    spec: SandboxSpec,
-    ready: Ready,
-    disks: Disks,
+    launch: Launch,
     settle: (machine: GuestMachine) => Promise<string | null>,
   ): Promise<Snapshot | null> {
+    const { spec } = launch
     const memoryBytes = guestMemoryBytes(spec.limits.memoryBytesMax)
     const prepare: Prepare = async (ram, write) => {
-      const cgroup = this.#makeCgroup(`${spec.id}-snapshot`, spec, ready)
+      const name = `${spec.id}-snapshot`
       const machine = new GuestMachine(
-        { ...this.#parts(spec, ready, disks, cgroup), name: `${spec.id}-snapshot`, ram: { file: ram, shared: true }, write },
+        // What is copied reaches nothing: whatever came of it would be in every copy.
+        { ...this.#parts({ ...launch, egress: null }, name), ram: { file: ram, shared: true }, write },
         this.#world,
       )
       try {
@@ -294,23 +293,23 @@ export class MicrovmDriver implements SandboxDriver {
     return (await this.#snapshots?.take(of, memoryBytes, prepare)) ?? null
   }
 
-  async #run(spec: SandboxSpec, ready: Ready, disks: Disks, snapshot: Snapshot | null): Promise<ProcessTree> {
-    const cgroup = this.#makeCgroup(spec.id, spec, ready)
+  async #run(launch: Launch, snapshot: Snapshot | null): Promise<GuestTree> {
+    const { spec, egress } = launch
     const state = snapshot ? openSync(snapshot.state, 'r') : null
-    const parts = this.#parts(spec, ready, disks, cgroup)
+    const parts = this.#parts(launch, spec.id)
     const machine = new GuestMachine(
       snapshot && state !== null ? { ...parts, state, ram: { file: snapshot.ram, shared: false } } : parts,
       this.#world,
     )
     if (state !== null) closeSync(state)
-    const tree = new GuestTree(machine, spec, this.#world)
+    const tree = new GuestTree(machine, launch, this.#world)
     try {
       await this.#within(snapshot ? restoreMsMax : bootMsMax, machine, async () => {
         if (snapshot) await machine.restore()
         const doing = await machine.channel.attach()
         machine.makeOwn()
         if (doing === 'held') machine.channel.resume()
-        else machine.channel.start(this.#startOf(spec, false))
+        else machine.channel.start(startOf(spec, egress, false))
       })
       return tree
     } catch (cause) {
@@ -320,30 +319,19 @@ export class MicrovmDriver implements SandboxDriver {
     }
   }
 
-  #startOf(spec: SandboxSpec, hold: boolean): GuestStart {
-    const { memoryBytesMax, pidsMax, diskBytesMax } = spec.limits
-    const twin = hold ? ['--require', insideTwin] : []
+  #parts({ spec, ready, disks, egress }: Launch, name: string): MachineParts {
+    const { image, finding } = ready
     return {
-      command: insideCommand(spec, false, twin),
-      env: sandboxEnvironment(spec),
-      cwd: insideHome,
-      limits: { memoryBytesMax, pidsMax, diskBytesMax, openFilesMax },
-      filter: this.#filter,
-      hold,
-    }
-  }
-
-  #parts(spec: SandboxSpec, { image, finding }: Ready, disks: Disks, cgroup: Cgroup | null): MachineParts {
-    return {
-      name: spec.id,
+      name,
       image,
       bundle: disks.bundle.file,
       prepared: disks.prepared?.file ?? null,
       accelerator: finding.accelerator,
       memoryBytes: guestMemoryBytes(spec.limits.memoryBytesMax),
-      cgroup,
+      cgroup: this.#makeCgroup(name, spec, ready),
       uid: finding.accelerator === 'kvm' && isKvmRootOnly() ? null : (this.#nextUid?.() ?? null),
       news: this.#inventory,
+      ...(egress ? { dial: () => egress.dial() } : {}),
     }
   }
 
@@ -374,7 +362,7 @@ export class MicrovmDriver implements SandboxDriver {
 }
 
 /** What every snapshot depends on. */
-const kindOf = ({ image, finding, version }: Ready, disks: Disks): readonly string[] => [
+const kindOf = ({ ready: { image, finding, version }, disks }: Launch): readonly string[] => [
   image.digest,
   disks.bundle.digest,
   disks.prepared?.digest ?? '',
@@ -388,11 +376,14 @@ class GuestTree implements ProcessTree {
   readonly stdout: ProcessTree['stdout']
   readonly stderr: ProcessTree['stderr']
   readonly gone: Promise<TreeEnd>
+  /** Ends with it. */
+  readonly egress: GuestEgress | null
   readonly #machine: GuestMachine
   #killed = false
 
-  constructor(machine: GuestMachine, spec: SandboxSpec, world: World) {
+  constructor(machine: GuestMachine, { spec, egress }: Launch, world: World) {
     this.#machine = machine
+    this.egress = egress
     this.stdin = machine.channel.stdin
     this.stdout = machine.channel.stdout
     this.stderr = machine.channel.stderr
@@ -400,12 +391,17 @@ class GuestTree implements ProcessTree {
       if (fault && !this.#killed)
         world.log.warn('sandbox.guest_ended', { sandbox: spec.id, fault, said: machine.qemu.said.slice(-500) })
       const outside = await machine.end()
+      await egress?.close()
       return { code, signal, limitReached: limitReached || outside.limitReached }
     })
   }
 
   interrupt(): void {
     this.#machine.channel.signal('SIGTERM')
+  }
+
+  memoryBytes(): number | null {
+    return this.#machine.qemu.memoryBytes()
   }
 
   freeze(): boolean {

@@ -118,6 +118,7 @@ const handlers: Record<string, (body: any) => unknown> = {
   },
   'PATCH /vm': ({ state }) => {
     order.state = state === 'Paused' ? 'Paused' : 'Running'
+    guest?.setPaused(state === 'Paused')
   },
   'PUT /snapshot/create': body => {
     if (!guest || guest.state === 'running') throw new Fault('this stand-in stores no running programs')

@@ -3,7 +3,7 @@
  * from the image of the bundle that its drive holds. One that was restored starts nothing before it was given a clock and entropy.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { constants } from 'node:os'
 import { join } from 'node:path'
@@ -20,6 +20,7 @@ import {
   toGuest,
 } from '../../guest/messages.ts'
 import { shimmed } from '../../shim.ts'
+import { PlainRelay } from './plain-relay.ts'
 
 const twinPath = fileURLToPath(new URL('../../guest/twin.cjs', import.meta.url))
 const stdinWindow = 256 * 1024
@@ -32,6 +33,8 @@ interface Start {
   memoryBytesMax: number
   openFilesMax: number
   hold: boolean
+  relay: boolean
+  ca: string
 }
 
 export class PlainGuest {
@@ -52,6 +55,8 @@ export class PlainGuest {
   #stdinOpen = 0
   #hasClock = false
   #hasEntropy = false
+  #paused = false
+  #relay: PlainRelay | null = null
 
   /** `root` says in JSON which Node the guest has; `bundle` and `prepared` are file system images. All as the drives of the machine. */
   constructor(
@@ -93,6 +98,15 @@ export class PlainGuest {
     })
   }
 
+  /** A machine that is paused hears, says and does nothing. */
+  setPaused(paused: boolean): void {
+    this.#paused = paused
+    if (paused) this.#link?.pause()
+    else this.#link?.resume()
+    if (this.#child?.pid && this.#child.exitCode === null) process.kill(-this.#child.pid, paused ? 'SIGSTOP' : 'SIGCONT')
+    this.#sayOutput()
+  }
+
   /** What a snapshot does to connections. */
   dropLink(): void {
     this.#link?.destroy()
@@ -115,6 +129,7 @@ export class PlainGuest {
   }
 
   #take(type: number, payload: Buffer): void {
+    if (this.#relay?.take(type, payload)) return
     switch (type) {
       case toGuest.attach:
         this.#credit = { [streamNumber.stdout]: payload.readUInt32LE(0), [streamNumber.stderr]: payload.readUInt32LE(4) }
@@ -152,7 +167,7 @@ export class PlainGuest {
         return
       case toGuest.credit:
         this.#credit[payload[0] as 1 | 2] += payload.readUInt32LE(1)
-        this.#relay()
+        this.#sayOutput()
     }
   }
 
@@ -179,8 +194,12 @@ export class PlainGuest {
       if (image) execFileSync('/sbin/debugfs', command, { stdio: ['ignore', 'ignore', 'pipe'] })
     }
     this.#state = 'running'
+    if (start.relay) this.#relay = new PlainRelay((type, bytes) => this.#say(type, bytes))
+    const ca = join(this.#folder, 'egress-ca.pem')
+    if (start.ca) writeFileSync(ca, start.ca)
     const inside = (text: string) =>
       text
+        .replace(/^\/run\/maestro\/egress-ca\.pem$/, ca)
         .replace(/^\/run\/maestro\/twin\.cjs$/, twinPath)
         .replace(/^\/bundle(?=\/|$)/, join(this.#folder, 'bundle'))
         .replace(/^\/prepared(?=\/|$)/, join(this.#folder, 'prepared'))
@@ -193,7 +212,7 @@ export class PlainGuest {
     const child = spawn(program!, args, { cwd: inside(start.cwd), env, detached: true })
     this.#child = child
     child.stdin!.on('error', () => {})
-    for (const stream of [child.stdout!, child.stderr!]) stream.on('readable', () => this.#relay())
+    for (const stream of [child.stdout!, child.stderr!]) stream.on('readable', () => this.#sayOutput())
     const ended = (code: number | null, signal: NodeJS.Signals | null) => {
       const streams = [child.stdout!, child.stderr!].map(stream => new Promise<void>(resolve => stream.once('end', resolve)))
       const late = new Promise<void>(resolve => setTimeout(resolve, drainMsMax))
@@ -219,8 +238,8 @@ export class PlainGuest {
     else stdin.write(Buffer.from(payload), taken)
   }
 
-  #relay(): void {
-    if (!this.#child || !this.#link) return
+  #sayOutput(): void {
+    if (!this.#child || !this.#link || this.#paused) return
     this.#relayOne(this.#child.stdout!, streamNumber.stdout, fromGuest.stdout)
     this.#relayOne(this.#child.stderr!, streamNumber.stderr, fromGuest.stderr)
   }
@@ -243,7 +262,7 @@ export class PlainGuest {
 }
 
 function readStart(payload: Buffer): Start {
-  const start: Start = { command: [], env: {}, cwd: '/', memoryBytesMax: 0, openFilesMax: 0, hold: false }
+  const start: Start = { command: [], env: {}, cwd: '/', memoryBytesMax: 0, openFilesMax: 0, hold: false, relay: false, ca: '' }
   const texts: string[] = []
   for (let at = 0; at < payload.length; ) {
     const length = payload.readUInt32LE(at)
@@ -256,6 +275,8 @@ function readStart(payload: Buffer): Start {
     else if (name === 'env') start.env[value.slice(0, value.indexOf('='))] = value.slice(value.indexOf('=') + 1)
     else if (name === 'cwd') start.cwd = value
     else if (name === 'hold') start.hold = value === '1'
+    else if (name === 'relay') start.relay = value === '1'
+    else if (name === 'ca') start.ca = value!
     else if (name === 'memoryBytesMax' || name === 'openFilesMax') start[name] = Number(value)
   }
   return start

@@ -6,7 +6,7 @@ import type { World } from '../../../world.ts'
 import { cleanRunFolders, ownerName } from '../../owner.ts'
 import { fetchPackages, unpackPackages } from './debian-packages.ts'
 import { checkMke2fs, makeExt4 } from './ext4.ts'
-import { agentFile, type GuestImage, imageRecipe, imagesFolder, insideFiles, listImages } from './guest-image.ts'
+import { agentFile, type GuestImage, imageRecipe, imagesFolder, insideFiles, listImages, relayFile } from './guest-image.ts'
 import { makeInitramfs } from './initramfs.ts'
 import { extractKernel } from './kernel.ts'
 import { finishRoot } from './root-folder.ts'
@@ -71,7 +71,7 @@ async function buildIn(
   const kernelName = (await readdir(join(unpacked.kernel, 'boot'))).find(name => name.startsWith('vmlinuz-'))
   if (!kernelName) throw new Error(`${packages.kernel} holds no kernel`)
   await writeFile(join(made, 'vmlinux'), extractKernel(await readFile(join(unpacked.kernel, 'boot', kernelName))))
-  await writeFile(join(made, 'initramfs'), await makeInitramfs(unpacked, agentFile))
+  await writeFile(join(made, 'initramfs'), await makeInitramfs(unpacked, { agent: agentFile, relay: relayFile }))
 
   onStep('writing the root file system')
   await finishRoot(unpacked.root, process.execPath, insideFiles)

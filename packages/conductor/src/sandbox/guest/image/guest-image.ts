@@ -24,17 +24,17 @@ export const imagesFolder = (data: string): string => join(data, 'images')
 
 /** Files of ours that are part of an image, and where they go: the agent, and what lies in /run/maestro. */
 export const agentFile = fileURLToPath(new URL('../agent.pl', import.meta.url))
+export const relayFile = fileURLToPath(new URL('../relay.pl', import.meta.url))
 export const insideFiles: ReadonlyMap<string, string> = new Map([
   ['twin.cjs', fileURLToPath(new URL('../twin.cjs', import.meta.url))],
-  ['egress-bridge.cjs', fileURLToPath(new URL('../../egress/egress-bridge.cjs', import.meta.url))],
 ])
 /** Counts up when the way an image is made changes. */
-const recipeVersion = 1
+const recipeVersion = 2
 
 /** What of an image is ours: another agent or another Node makes another image. */
 export function imageRecipe(): string {
   const hash = createHash('sha256').update(`${recipeVersion} ${process.version} ${process.arch}\n`)
-  for (const file of [agentFile, ...insideFiles.values()]) hash.update(readFileSync(file))
+  for (const file of [agentFile, relayFile, ...insideFiles.values()]) hash.update(readFileSync(file))
   return hash.digest('hex').slice(0, 32)
 }
 

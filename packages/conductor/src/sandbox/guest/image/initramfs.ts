@@ -10,7 +10,10 @@ const perlModules = ['strict.pm', 'warnings.pm', 'Errno.pm', 'Exporter.pm', 'Con
 const machine = 'x86_64-linux-gnu'
 
 /** The first file system of a guest: the agent as its first process, the perl it runs on, the kernel's modules in the order they load. */
-export async function makeInitramfs(unpacked: { agent: string; kernel: string }, agentFile: string): Promise<Buffer> {
+export async function makeInitramfs(
+  unpacked: { agent: string; kernel: string },
+  ours: { agent: string; relay: string },
+): Promise<Buffer> {
   const entries: ArchiveEntry[] = []
   const folder = (path: string) => entries.push({ path, kind: 'folder' })
   const file = async (path: string, from: string, executable = false) =>
@@ -18,7 +21,8 @@ export async function makeInitramfs(unpacked: { agent: string; kernel: string },
   for (const path of ['dev', 'modules', 'lib', `lib/${machine}`, 'lib64', 'usr', 'usr/bin', 'usr/lib', `usr/lib/${machine}`])
     folder(path)
   folder(`usr/lib/${machine}/perl-base`)
-  await file('init', agentFile, true)
+  await file('init', ours.agent, true)
+  await file('relay.pl', ours.relay)
   await file('usr/bin/perl', join(unpacked.agent, 'usr/bin/perl'), true)
   for (const name of perlModules) {
     await file(`usr/lib/${machine}/perl-base/${name}`, join(unpacked.agent, `usr/lib/${machine}/perl-base`, name))

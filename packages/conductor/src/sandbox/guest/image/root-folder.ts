@@ -1,7 +1,7 @@
 import { chmod, copyFile, cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { etcFiles } from '../../etc.ts'
-import { insideHome } from '../../inside.ts'
+import { insideEgress, insideHome } from '../../inside.ts'
 
 /** Programs of busybox by which servers and their libraries get along: a shell and what scripts expect. */
 const busyboxPrograms =
@@ -29,13 +29,15 @@ const needless = [
 export async function finishRoot(folder: string, node: string, files: ReadonlyMap<string, string>): Promise<void> {
   for (const path of [...needless, 'etc', 'root', 'home']) await rm(join(folder, path), { recursive: true, force: true })
   await mergeIntoUsr(folder)
-  for (const path of ['proc', 'dev', 'tmp', 'bundle', 'prepared', 'etc/ssl/certs', 'run/maestro', insideHome]) {
+  for (const path of ['proc', 'dev', 'tmp', 'bundle', 'prepared', 'etc/ssl/certs', 'run/maestro/session', insideHome]) {
     await mkdir(join(folder, path), { recursive: true })
   }
   for (const [name, text] of Object.entries(etcFiles)) await writeFile(join(folder, 'etc', name), text)
   await writeFile(join(folder, 'etc/ssl/certs/ca-certificates.crt'), await certificatesOf(folder))
   for (const name of busyboxPrograms) await linkUnlessThere('busybox', join(folder, 'usr/bin', name))
   await linkUnlessThere('python3', join(folder, 'usr/bin/python'))
+  // What is a session's own the agent puts into that folder; nothing is there without it.
+  await symlink('session/egress-ca.pem', join(folder, insideEgress.ca))
   await copyFile(node, join(folder, 'run/maestro/node'))
   await chmod(join(folder, 'run/maestro/node'), 0o755)
   for (const [name, from] of files) {
