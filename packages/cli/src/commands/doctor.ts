@@ -1,7 +1,7 @@
 import { type Config, checkDrivers, driverOf, readConfig, realWorld } from '@maestro/conductor'
 import { ConductorError } from '@maestro/contract'
 import { command, jsonFlag } from '../command.ts'
-import { type Check, failed, ok, weak } from '../doctor/check.ts'
+import { absent, type Check, failed, ok, weak } from '../doctor/check.ts'
 import { checkKernel } from '../doctor/check-kernel.ts'
 import { checkNode } from '../doctor/check-node.ts'
 import { checkDatabase, checkDisk, checkPort } from '../doctor/check-place.ts'
@@ -11,7 +11,13 @@ import { dataFolderOf, findConductor } from '../find-conductor.ts'
 import { withProgress } from '../progress.ts'
 import { visible } from '../visible.ts'
 
-const signs = { ok: ['green', '✓'], weak: ['yellow', '!'], failed: ['red', '✗'], unknown: ['dim', '?'] } as const
+const signs = {
+  ok: ['green', '✓'],
+  weak: ['yellow', '!'],
+  failed: ['red', '✗'],
+  absent: ['dim', '–'],
+  unknown: ['dim', '?'],
+} as const
 
 export default command({
   name: 'doctor',
@@ -72,7 +78,7 @@ async function checkSandboxes(config: Config): Promise<Check[]> {
   return drivers.map(({ name, usable, detail, weaknesses }) => {
     const title = name === 'process' ? 'process driver' : name
     const all = [detail, ...weaknesses].join('; ')
-    if (name !== used) return ok(title, `${all}; not used`)
+    if (name !== used) return usable ? ok(title, `${all}; not used`) : absent(title, `${detail}; not used`, mends[name])
     if (!usable) return failed(title, detail, mends[name])
     return weaknesses.length > 0 ? weak(title, all, null) : ok(title, all)
   })
