@@ -48,11 +48,13 @@ export function isStringContent(bytes: Uint8Array, start: number, end: number): 
   return true
 }
 
-/** Whether none of the four bytes is a control character, a backslash or beyond ASCII. The lowest carry may also say no where it is yes. */
+/** Whether none of the four bytes is a control character, a quote, a backslash or beyond ASCII. A carry may also say no where it is yes. */
 function isPlainWord(word: number): boolean {
-  const slashes = word ^ 0x5c5c5c5c
-  return (((word - 0x20202020) | word | ((slashes - 0x01010101) & ~slashes)) & 0x80808080) === 0
+  return (((word - 0x20202020) | word | zeroByte(word ^ 0x5c5c5c5c) | zeroByte(word ^ 0x22222222)) & 0x80808080) === 0
 }
+
+/** Its high bits show a byte of zero. */
+const zeroByte = (word: number): number => (word - 0x01010101) & ~word
 
 /** How many bytes the character at `index` takes; 0 where there is none, or it does not end before `end`. */
 function characterBytes(bytes: Uint8Array, index: number, end: number): number {
