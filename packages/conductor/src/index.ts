@@ -1,6 +1,7 @@
 export { describeApi } from './api/openapi.ts'
 export { type Config, readConfig, settings } from './config.ts'
 export { choosePython, findPython, type Python } from './find-python.ts'
+export { letHeapGrow } from './let-heap-grow.ts'
 export { checkDrivers, driverOf } from './sandbox/drivers.ts'
 export { buildImage } from './sandbox/guest/image/build-image.ts'
 export { type GuestImage, listImages } from './sandbox/guest/image/guest-image.ts'

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { closeInheritedDescriptors, type RunningConductor, readConfig, startConductor } from '@maestro/conductor'
+import { closeInheritedDescriptors, letHeapGrow, type RunningConductor, readConfig, startConductor } from '@maestro/conductor'
 import { createClient } from '../client.ts'
 import { clientConfiguration } from '../client-configuration.ts'
 import { command } from '../command.ts'
@@ -46,6 +46,7 @@ export default command({
       return 0
     }
     closeInheritedDescriptors()
+    letHeapGrow()
     const asked = stopAsked()
     const conductor = await startConductor(config)
     let stopping: Promise<void> | null = null
