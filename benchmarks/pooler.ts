@@ -7,7 +7,8 @@ import { spawnSync } from 'node:child_process'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { startConductor } from '../tests/e2e/support/conductor.ts'
+import { type RunningConductor, startConductor } from '../tests/e2e/support/conductor.ts'
+import { eventually } from '../tests/e2e/support/eventually.ts'
 import { temporaryFolder } from '../tests/e2e/support/temporary-folder.ts'
 import type { Benchmark } from './bench.ts'
 import type { Histogram } from './harness/histogram.ts'
@@ -21,9 +22,12 @@ import { lendImages, usableDrivers } from './harness/usable-drivers.ts'
 
 const workload = fileURLToPath(new URL('./workload', import.meta.url))
 
+/** How many starts of each kind; 0 where a quick look leaves it out. */
 interface Extent {
   cold: number
   warm: number
+  frozen: number
+  secret: number
   mix: MixExtent
 }
 
@@ -33,23 +37,31 @@ const sessionsPerSecond: Record<string, number> = { process: 2, bubblewrap: 2, g
 const extentOf = (driver: string, quick: boolean): Extent => {
   const rate = sessionsPerSecond[driver] ?? 1
   const slow = rate < 1
-  return quick
-    ? { cold: slow ? 3 : 8, warm: slow ? 3 : 8, mix: { rate, warmUpMs: 2_000, windowMs: slow ? 6_000 : 5_000, seed: 1 } }
-    : {
-        cold: slow ? 40 : 200,
-        warm: slow ? 40 : 200,
-        mix: { rate, warmUpMs: 30_000, windowMs: slow ? 240_000 : 120_000, seed: 1 },
-      }
+  if (quick) {
+    const few = slow ? 3 : 8
+    return { cold: few, warm: few, frozen: 0, secret: 0, mix: { rate, warmUpMs: 2_000, windowMs: slow ? 6_000 : 5_000, seed: 1 } }
+  }
+  return slow
+    ? { cold: 20, warm: 20, frozen: 15, secret: 10, mix: { rate, warmUpMs: 15_000, windowMs: 120_000, seed: 1 } }
+    : { cold: 120, warm: 120, frozen: 20, secret: 60, mix: { rate, warmUpMs: 30_000, windowMs: 120_000, seed: 1 } }
 }
+
+const straightExtent = (quick: boolean): MixExtent => ({
+  rate: 2,
+  seed: 1,
+  ...(quick ? { warmUpMs: 500, windowMs: 4_000 } : { warmUpMs: 5_000, windowMs: 90_000 }),
+})
 
 /** What one driver showed. */
 interface Measured {
   detail: string
   cold: Starts
   warm: Starts
+  /** Warm ones that stand still; null where the driver cannot stop them, or a quick look left it out. */
+  frozen: Starts | null
+  /** Warm ones whose secrets come with the lease. */
+  secret: Starts | null
   mix: MixResult
-  /** The mix at the same rate with nothing between client and server. */
-  straight: Overheads
 }
 
 export const pooler: Benchmark = {
@@ -61,18 +73,10 @@ export const pooler: Benchmark = {
     await using data = await temporaryFolder('bench')
     lendImages(data.path)
     const serverScript = await installWorkload(data.path)
-    const straight = new Map<number, Overheads>()
-    const straightAt = async (rate: number): Promise<Overheads> => {
-      const known = straight.get(rate)
-      if (known) return known
-      progress(`straight to the server, ${rate} sessions/s`)
-      const extent = quick ? { warmUpMs: 500, windowMs: 4_000 } : { warmUpMs: 5_000, windowMs: rate < 1 ? 180_000 : 90_000 }
-      const found = await applyMixStraight(serverScript, { ...extent, rate, seed: 1 })
-      straight.set(rate, found)
-      return found
-    }
+    progress('the mix straight to the server, for comparison')
+    const straight = await applyMixStraight(serverScript, straightExtent(quick))
     for (const { name, detail } of drivers.usable) {
-      const { cold, warm, mix } = extentOf(name, quick)
+      const { cold, warm, frozen, secret, mix } = extentOf(name, quick)
       const conductorWith = (warmMax: number) =>
         startConductor({ data: data.path, env: { MAESTRO_DRIVER: name, MAESTRO_WARM: String(warmMax), MAESTRO_LOG: 'off' } })
       const withConductor = async <T>(
@@ -87,20 +91,48 @@ export const pooler: Benchmark = {
       progress(`${name}: ${cold} cold starts`)
       const coldStarts = await withConductor(0, conductor => measureStarts(conductor, 'workload', cold, 0))
       progress(`${name}: ${warm} warm starts`)
-      const warmStarts = await withConductor(2, conductor => measureStarts(conductor, 'workload', warm, 2))
+      const [warmStarts, frozenStarts] = await withConductor(2, async conductor => {
+        const starts = await measureStarts(conductor, 'workload', warm, 2)
+        if (frozen === 0 || !(await standsStill(conductor))) return [starts, null]
+        progress(`${name}: ${frozen} starts of what stands still`)
+        return [starts, await measureStarts(conductor, 'workload', frozen, 2, true)]
+      })
+      progress(`${name}: ${secret} warm starts with a secret`)
+      const secretStarts =
+        secret === 0
+          ? null
+          : await withConductor(2, async conductor => {
+              await conductor.api('putSecret', { params: { name: 'workload' }, body: { value: 'a-secret-of-the-workload' } })
+              const { id } = await conductor.deploy(workload, {
+                name: 'with-secret',
+                env: { WORKLOAD_KEY: { secret: 'workload' } },
+              })
+              await preparedStart(conductor, 'with-secret')
+              const starts = await measureStarts(conductor, 'with-secret', secret, 2)
+              await conductor.api('removeDeployment', { params: { id } })
+              return starts
+            })
       progress(`${name}: the mix, ${mix.rate} sessions/s, ${(mix.warmUpMs + mix.windowMs) / 1000} s`)
       const mixed = await withConductor(16, conductor => applyMix(conductor, 'workload', mix))
-      measured[name] = { detail, cold: coldStarts, warm: warmStarts, mix: mixed, straight: await straightAt(mix.rate) }
+      const starts = { cold: coldStarts, warm: warmStarts, frozen: frozenStarts, secret: secretStarts }
+      measured[name] = { detail, ...starts, mix: mixed }
     }
-    const raw = { machine, mix: mixShares, drivers: measured, left: drivers.left }
+    const raw = { machine, mix: mixShares, straight, drivers: measured, left: drivers.left }
     await writeResults(
       { name: 'pooler', quick, folder: 'runtime', summary: 'pooler-baseline' },
       raw,
-      summarize(measured, drivers.left, machine),
+      summarize(measured, straight, drivers.left, machine),
     )
-    return { ...Object.fromEntries(Object.entries(measured).map(([name, one]) => [name, figuresOf(one)])), machine }
+    return { ...Object.fromEntries(Object.entries(measured).map(([name, one]) => [name, figuresOf(one, straight)])), machine }
   },
 }
+
+/** Whether what waits is stopped where it stands, for which the pool takes about two seconds. */
+const standsStill = (conductor: RunningConductor): Promise<boolean> =>
+  eventually('what waits stands still', async () => (await conductor.api('getPool')).frozen > 0, 8_000).then(
+    () => true,
+    () => false,
+  )
 
 /** The workload with what it needs, outside of any platform; returns its script. */
 async function installWorkload(folder: string): Promise<string> {
@@ -120,17 +152,24 @@ const percentiles = (histogram: Histogram) => ({
   p99Ms: rounded(histogram.percentileMs(0.99)),
 })
 
-const figuresOf = ({ cold, warm, mix, straight }: Measured) => ({
+const figuresOf = ({ cold, warm, frozen, secret, mix }: Measured, straight: Overheads) => ({
   coldStart: percentiles(cold.histogram),
   warmStart: percentiles(warm.histogram),
+  frozenStart: frozen && percentiles(frozen.histogram),
+  secretStart: secret && percentiles(secret.histogram),
   sessionStart: percentiles(mix.sessionStart),
   overhead: percentiles(mix.overhead),
-  straight: percentiles(straight.overhead),
+  straightOverhead: percentiles(straight.overhead),
   warmHitRatio: rounded(mix.warmHitRatio),
   memoryBytesPerSandbox: mix.memoryBytesPerSandbox,
 })
 
-function summarize(measured: Record<string, Measured>, left: readonly { name: string; why: string }[], machine: string): string {
+function summarize(
+  measured: Record<string, Measured>,
+  straight: Overheads,
+  left: readonly { name: string; why: string }[],
+  machine: string,
+): string {
   const cells = (histogram: Histogram) => [0.5, 0.95, 0.99].map(share => figure(histogram.percentileMs(share))).join(' / ')
   const rows = Object.entries(measured).map(([name, { cold, warm, mix }]) => [
     name,
@@ -141,15 +180,19 @@ function summarize(measured: Record<string, Measured>, left: readonly { name: st
     `${figure(mix.warmHitRatio * 100)} %`,
     mix.memoryBytesPerSandbox === null ? '–' : `${figure(mix.memoryBytesPerSandbox / 2 ** 20)} MiB`,
   ])
+  const waited = Object.entries(measured).map(([name, { frozen, secret }]) => [
+    name,
+    ...[frozen, secret].map(starts => (starts === null ? '–' : `${cells(starts.histogram)} (${starts.histogram.total})`)),
+  ])
   const weights = ['fast', 'standard', 'heavy'] as const
-  const byWeight = Object.entries(measured).flatMap(([name, { mix, straight }]) =>
-    weights.map(weight => [
-      name,
-      weight,
-      `${cells(mix.overheadByWeight[weight])} (${mix.overheadByWeight[weight].total})`,
-      `${cells(straight.overheadByWeight[weight])} (${straight.overheadByWeight[weight].total})`,
-    ]),
-  )
+  const overheadRow = (name: string, { overhead, overheadByWeight }: Overheads) => [
+    name,
+    ...[overhead, ...weights.map(weight => overheadByWeight[weight])].map(one => `${cells(one)} (${one.total})`),
+  ]
+  const overheads = [
+    overheadRow('straight to the server', straight),
+    ...Object.entries(measured).map(([name, { mix }]) => overheadRow(name, mix)),
+  ]
   const details = Object.entries(measured).map(([name, { detail, mix }]) => `- **${name}**: ${detail}; ${mix.rate} sessions/s`)
   const notRun = left.map(({ name, why }) => `- **${name}** was not run: ${why}`)
   return `# Runtime pooler
@@ -164,10 +207,15 @@ a pool that starts with what it keeps for a new deployment and learns; each make
 400 ms and 256 KB) and ends. *Overhead*: the client’s time from the first byte of a call to its whole answer, less the time the server says it took from the bytes of
 the request to those of its answer; so piping, recording, HTTP and waking whoever sleeps count as overhead. No sample is left out.
 
-Overhead by weight of the call, and beside it what the same calls cost at the same rate over a pipe to a process of the server with nothing between, which no platform can
-be below on this machine:
+Two more warm starts, one session at a time: of sandboxes that stood still, because nobody took them for two seconds (processes frozen, machines paused), and of a deployment
+with a secret, which its sandbox is given with the lease and not before:
 
-${table(['driver', 'weight', 'through Conductor ms', 'straight to the server ms'], byWeight)}
+${table(['driver', 'stood still ms', 'secret at lease ms'], waited)}
+
+Overhead by weight of the call. *Straight to the server*: the same calls at 2 sessions/s over a pipe to a process of the server with nothing between; no platform can be
+below that on this machine, and what a driver adds is its difference to it:
+
+${table(['', 'all ms', ...weights.map(weight => `${weight} ms`)], overheads)}
 
 The server is \`benchmarks/workload\`, on the official SDK.
 

@@ -14,18 +14,20 @@ export interface Starts {
 
 /**
  * Opens sessions one at a time, each when the pool is at rest; the connection is open before. `warm`: how many sandboxes wait then, 0 for
- * cold starts. Throws where the pool says that a start was not what was to be measured.
+ * cold starts; `frozen`: they have waited so long that they stand still. Throws where the pool says that a start was not what was to be
+ * measured.
  */
 export async function measureStarts(
   conductor: RunningConductor,
   deployment: string,
   wanted: number,
   warm: number,
+  frozen = false,
 ): Promise<Starts> {
   const { mcpUrl } = await conductor.mint(deployment)
   const sample = async () => {
     const { token } = await conductor.mint(deployment)
-    await atRest(conductor, deployment, warm)
+    await atRest(conductor, deployment, warm, frozen)
     using connections = new Connections(mcpUrl)
     await connections.prepare()
     const { session, startedMs, initializeMs } = await McpSession.open(connections, token, '2025-11-25')
@@ -46,14 +48,15 @@ export async function measureStarts(
   return { samples, ...counts, histogram }
 }
 
-/** Waits until nothing starts or ends and, where anything is to be warm, something is. */
-export async function atRest(conductor: RunningConductor, deployment: string, warm: number): Promise<void> {
+/** Waits until nothing starts or ends and, where anything is to be warm, something is; `frozen`: and all of it stands still. */
+export async function atRest(conductor: RunningConductor, deployment: string, warm: number, frozen = false): Promise<void> {
   const deadline = performance.now() + 120_000
   for (;;) {
     const pool = await conductor.api('getPool')
     const own = pool.deployments.find(({ name }) => name === deployment)
     const isWarm = warm === 0 || (own !== undefined && own.warm >= Math.min(warm, own.target) && own.warm > 0)
-    if (isWarm && pool.starting === 0 && pool.leased === 0 && pool.draining === 0) return
+    const isStill = !frozen || (own !== undefined && own.frozen === own.warm)
+    if (isWarm && isStill && pool.starting === 0 && pool.leased === 0 && pool.draining === 0) return
     if (performance.now() > deadline) throw new Error(`the pool does not come to rest: ${JSON.stringify(pool)}`)
     await sleep(20)
   }

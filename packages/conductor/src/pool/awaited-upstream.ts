@@ -60,6 +60,9 @@ export abstract class AwaitedUpstream implements Upstream {
   thaw(): void {
     this.inner.thaw?.()
   }
+  hurry(): void {
+    this.inner.hurry?.()
+  }
   memoryBytes(): number | null {
     return this.inner.memoryBytes?.() ?? null
   }

@@ -187,6 +187,24 @@ describe('the pool', () => {
     assert.ok([...parts.driver.alive].every(({ id, frozen }) => id !== upstream.id || !frozen))
   })
 
+  it('lets what nobody waits for give way to others on the CPU, until it is leased', async () => {
+    const parts = setup({ warmAtFirst: 2 })
+    const unhurried = () => [...parts.driver.alive].filter(one => one.unhurried).length
+    const cold = await during(parts.world, parts.pool.lease(runnable('alpha')))
+    assert.equal(cold.warm, false)
+    assert.equal([...parts.driver.alive].find(({ id }) => id === cold.upstream.id)?.unhurried, false)
+    const { warm } = await filled(parts, runnable('alpha'))
+    assert.equal(unhurried(), warm)
+    await parts.pool.lease(runnable('alpha'))
+    assert.equal(unhurried(), warm - 1)
+    // One that is still starting when somebody takes it.
+    for (let left = warm - 1; left > 0; left--) await parts.pool.lease(runnable('alpha'))
+    await parts.world.advance(30)
+    const early = await during(parts.world, parts.pool.lease(runnable('alpha')))
+    assert.equal(early.warm, false)
+    assert.equal([...parts.driver.alive].find(({ id }) => id === early.upstream.id)?.unhurried, false)
+  })
+
   it('holds no more than its memory allows, by what the sandboxes of a release really take', async () => {
     const parts = setup({ memoryBytesMax: 130 * MiB })
     const view = await filled(parts, runnable('alpha'), runnable('beta'))

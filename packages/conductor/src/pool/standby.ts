@@ -67,6 +67,7 @@ export class Standby {
   lease(): void {
     this.state = 'leased'
     this.#cancelTimer()
+    this.#upstream?.hurry?.()
     if (this.frozen) this.#upstream?.thaw?.()
     this.frozen = false
     this.#held?.release()
@@ -93,6 +94,7 @@ export class Standby {
     const { late, ...chosen } = chooseStart(runnable, this.state === 'leased')
     let upstream: Upstream
     let environment: Uint8Array | null
+    const unhurried = this.state === 'starting'
     try {
       environment = late && environmentLine(runs.program, late)
       upstream = await driver.start({
@@ -104,6 +106,7 @@ export class Standby {
         egress,
         egressRecord: egressRecord ?? false,
         limits,
+        unhurried,
       })
     } catch (cause) {
       const known = cause instanceof ConductorError ? cause : null
@@ -113,6 +116,8 @@ export class Standby {
       throw failure
     }
     this.#upstream = upstream
+    // Leased while it was being made.
+    if (unhurried && this.state === 'leased') upstream.hurry?.()
     void upstream.exited.then(exit => {
       const lastWords = exit.stderrTail.slice(exit.stderrTail.lastIndexOf('\n') + 1).slice(0, 200)
       this.#fail(`${exit.reason}: ${exit.signal ?? `exit code ${exit.code}`}${lastWords ? `: ${lastWords}` : ''}`)

@@ -26,12 +26,13 @@ export class NamespacedTree implements ProcessTree {
   readonly stdout: Readable
   readonly stderr: Readable
   readonly gone: Promise<TreeEnd>
-  /** First process of the pid namespace: when it goes, the kernel ends everything in there. 0 until known. */
-  init = 0
   readonly #child: ChildProcess
   readonly #cgroup: Cgroup | null
   readonly #world: World
   readonly #news: TreeNews
+  /** First process of the pid namespace: when it goes, the kernel ends everything in there. 0 until known. */
+  #init = 0
+  #outerGone = false
   #over = false
 
   constructor(child: ChildProcess, cgroup: Cgroup | null, egress: EgressProxy | null, world: World, news: TreeNews) {
@@ -47,9 +48,12 @@ export class NamespacedTree implements ProcessTree {
       child.once('error', () => resolve({ code: null, signal: null }))
     })
     this.gone = exited.then(async end => {
+      this.#outerGone = true
+      // Before it has a session of its own, what is inside does not notice that bubblewrap was killed.
+      if (child.pid) signalTo(-child.pid, 'SIGKILL')
       const left = await this.#awaitEmpty(cgroup)
       this.#over = true
-      if (left > 0) news.stayed(left, this.init)
+      if (left > 0) news.stayed(left, this.#init)
       const limitReached = cgroup?.limitReached() ?? false
       cgroup?.remove()
       await egress?.close()
@@ -57,15 +61,28 @@ export class NamespacedTree implements ProcessTree {
     })
   }
 
+  /** Now known: the first process inside. Throws where bubblewrap has ended meanwhile; what is inside then goes too. */
+  began(pid: number): void {
+    this.#init = pid
+    this.checkOuter()
+  }
+
+  /** Throws where bubblewrap has ended: nobody is left who could see to what is inside. */
+  checkOuter(): void {
+    if (!this.#outerGone) return
+    signalTo(this.#init, 'SIGKILL')
+    throw new Error('it was ended while it started')
+  }
+
   interrupt(): void {
     if (this.#over) return
-    for (const pid of this.init ? childrenOf(this.init) : []) signalTo(pid, 'SIGTERM')
+    for (const pid of this.#init ? childrenOf(this.#init) : []) signalTo(pid, 'SIGTERM')
   }
 
   kill(): void {
     if (this.#over) return
     // The first process of the namespace goes first: bubblewrap then reports when the kernel has ended all of it.
-    if (this.init && signalTo(this.init, 'SIGKILL')) this.#world.after(killedMsMax, () => this.#killOuter())
+    if (this.#init && signalTo(this.#init, 'SIGKILL')) this.#world.after(killedMsMax, () => this.#killOuter())
     else this.#killOuter()
     // Only now: with version 1 the signal waits in what is frozen, and nothing of it runs in between.
     this.#cgroup?.thaw()
@@ -81,9 +98,13 @@ export class NamespacedTree implements ProcessTree {
     if (!this.#over) this.#cgroup?.thaw()
   }
 
+  hurry(): void {
+    if (!this.#over) this.#cgroup?.yieldCpu(false)
+  }
+
   memoryBytes(): number | null {
     if (this.#over) return null
-    return this.#cgroup?.memoryBytes() ?? (this.init ? this.#news.weigh([this.init, ...descendantsOf(this.init)]) : null)
+    return this.#cgroup?.memoryBytes() ?? (this.#init ? this.#news.weigh([this.#init, ...descendantsOf(this.#init)]) : null)
   }
 
   #killOuter(): void {
@@ -94,10 +115,12 @@ export class NamespacedTree implements ProcessTree {
   async #awaitEmpty(cgroup: Cgroup | null): Promise<number> {
     const deadline = this.#world.monotonicMs() + killedMsMax
     for (;;) {
-      const left = cgroup ? cgroup.pids().length : this.init && startTimeOf(this.init) !== null ? 1 : 0
-      if (left === 0 || this.#world.monotonicMs() > deadline) return left
+      // The first process may not be in the group yet.
+      const left = new Set(cgroup?.pids())
+      if (this.#init && startTimeOf(this.#init) !== null) left.add(this.#init)
+      if (left.size === 0 || this.#world.monotonicMs() > deadline) return left.size
       cgroup?.kill()
-      if (!cgroup) signalTo(this.init, 'SIGKILL')
+      if (left.has(this.#init)) signalTo(this.#init, 'SIGKILL')
       // Not World.sleep, which lets the process end meanwhile: what we made must be gone before we are.
       await setTimeout(pollMs)
     }
@@ -132,12 +155,14 @@ export function readInitPid(child: ChildProcess, descriptor: number, world: Worl
 }
 
 /** What a program that did not start had to say, at most 4 KiB. */
-export async function lastWords(child: ChildProcess): Promise<string> {
+export async function lastWords(child: ChildProcess, world: World): Promise<string> {
   let text = ''
+  const cancel = world.after(killedMsMax, () => child.stderr!.destroy())
   try {
     for await (const chunk of child.stderr!) text += (chunk as Buffer).toString('utf8')
   } catch {
     // What was said before the stream broke is all there is.
   }
+  cancel()
   return text.slice(-4096).trim()
 }

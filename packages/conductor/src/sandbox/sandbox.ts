@@ -38,6 +38,8 @@ export interface SandboxSpec {
   /** Whether the HTTP exchanges of its connections go on the tape. */
   egressRecord?: boolean
   limits: SandboxLimits
+  /** Nobody waits for it: until `Upstream.hurry` it gets CPU that nobody else wants, where the driver can tell the system so. */
+  unhurried?: boolean
 }
 
 /** What runs in a sandbox: a file of the bundle and what interprets it. */

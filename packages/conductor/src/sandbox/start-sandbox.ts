@@ -31,6 +31,7 @@ export async function startSandbox(parts: StartParts, spec: SandboxSpec): Promis
   let egress: EgressProxy | null = null
   try {
     cgroup = parts.makeCgroup(spec)
+    if (spec.unhurried) cgroup?.yieldCpu(true)
     let report: StdioUpstream['report'] = () => {}
     if (spec.egress.length > 0) {
       egress = await openEgressProxy({

@@ -20,6 +20,7 @@ export interface ProcessTree {
   /** As of `Upstream`. */
   freeze?(): boolean
   thaw?(): void
+  hurry?(): void
   memoryBytes?(): number | null
 }
 
@@ -161,6 +162,10 @@ export class StdioUpstream implements Upstream {
 
   thaw(): void {
     if (!this.#treeGone) this.#tree.thaw?.()
+  }
+
+  hurry(): void {
+    if (!this.#treeGone) this.#tree.hurry?.()
   }
 
   memoryBytes(): number | null {

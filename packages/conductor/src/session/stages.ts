@@ -90,6 +90,8 @@ export interface Upstream {
   freeze?(): boolean
   /** Lets it go on. Safe to call when it is not frozen. */
   thaw?(): void
+  /** Somebody waits for it now: it gets its full share of the CPU. Safe to call twice. */
+  hurry?(): void
   /** Memory it holds itself, bytes, files that could be read again left out; null where nobody counts. */
   memoryBytes?(): number | null
   /** Settles once, when nothing of it runs any more. */

@@ -61,6 +61,8 @@ export class FakeUpstream implements Upstream {
   readonly env: Readonly<Record<string, string>>
   closing = false
   frozen = false
+  /** Whether others go first on the CPU. */
+  unhurried: boolean
   #exit!: (exit: Exit) => void
   #listener: ((frame: Uint8Array) => void) | null = null
   readonly #world: SimulatedWorld
@@ -68,6 +70,7 @@ export class FakeUpstream implements Upstream {
   constructor(spec: SandboxSpec, world: SimulatedWorld) {
     this.id = spec.id
     this.env = spec.env
+    this.unhurried = spec.unhurried ?? false
     this.#world = world
     this.exited = new Promise(resolve => {
       this.#exit = resolve
@@ -89,6 +92,9 @@ export class FakeUpstream implements Upstream {
   }
   thaw(): void {
     this.frozen = false
+  }
+  hurry(): void {
+    this.unhurried = false
   }
   memoryBytes(): number {
     return 40 * MiB

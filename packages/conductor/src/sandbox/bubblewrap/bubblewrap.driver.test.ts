@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { it } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { findCgroups } from '../cgroup/cgroups.ts'
+import { ownerName } from '../owner.ts'
+import { childrenOf, processesWithCommand, signalTo } from '../processes.ts'
 import { sandboxContract } from '../sandbox.contract.ts'
 import { answerAsNobody } from '../testing/as-nobody.ts'
-import { makeProbeBundle, quietWorld, startSpecimen } from '../testing/specimen.ts'
+import { makeProbeBundle, quietWorld, startSpecimen, until } from '../testing/specimen.ts'
 import { BubblewrapDriver } from './bubblewrap.ts'
 
 const cgroups = findCgroups()
@@ -58,3 +63,59 @@ it('a variable that leads programs leads the server, and nothing that is still r
     bundle.remove()
   }
 })
+
+const cpuFolder = cgroups?.folders.get('cpu')
+it('what nobody waits for gives way on the CPU until somebody does, all of it', { skip: !usable || !cpuFolder }, async () => {
+  const bundle = makeProbeBundle()
+  const driver = new BubblewrapDriver(quietWorld())
+  try {
+    const specimen = await startSpecimen(driver, bundle.folder, { unhurried: true })
+    const { sandbox } = specimen
+    assert.equal(await specimen.ask('return 7'), 7)
+    const group = join(cpuFolder!, `${ownerName}-${sandbox.id}`)
+    const facts = () => [readFileSync(join(group, 'cpu.idle'), 'utf8').trim(), readFileSync(join(group, 'cgroup.procs'), 'utf8')]
+    const [idle, inside] = facts()
+    assert.equal(idle, '1')
+    assert.ok(inside!.trim().split('\n').length >= 2, 'the server and the first process of its namespace are in the group')
+    sandbox.hurry?.()
+    assert.equal(facts()[0], '0')
+    assert.equal(await specimen.ask('return 8'), 8)
+  } finally {
+    await driver.close()
+    bundle.remove()
+  }
+})
+
+it('bubblewrap that is killed at any moment of a start leaves nobody behind, and nobody waiting', { skip: !usable }, async () => {
+  const bundle = makeProbeBundle()
+  const driver = new BubblewrapDriver(quietWorld())
+  const outer = () => childrenOf(process.pid).filter(pid => commandOf(pid).startsWith('bwrap'))
+  try {
+    for (let round = 0; round < 40; round++) {
+      const starting = startSpecimen(driver, bundle.folder).then(
+        ({ sandbox }) => sandbox.exited,
+        () => null,
+      )
+      await until('bubblewrap runs', () => outer().length > 0)
+      // From before its namespaces exist until after the server has begun.
+      await setTimeout(round / 2)
+      for (const pid of outer()) signalTo(pid, 'SIGKILL')
+      const settled = await Promise.race([starting.then(() => 'settled'), setTimeout(5000, 'waits')])
+      assert.equal(settled, 'settled', `killed after ${round / 2} ms`)
+    }
+    const { processes, cgroups } = await driver.leaks()
+    assert.deepEqual({ processes, cgroups }, { processes: 0, cgroups: 0 })
+    assert.deepEqual(processesWithCommand('/bundle/probe.cjs'), [])
+  } finally {
+    await driver.close()
+    bundle.remove()
+  }
+})
+
+const commandOf = (pid: number): string => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1')
+  } catch {
+    return ''
+  }
+}

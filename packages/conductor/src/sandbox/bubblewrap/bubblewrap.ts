@@ -235,16 +235,18 @@ export class BubblewrapDriver implements SandboxDriver {
       const optionsPipe = pipeOf(child, descriptor.options)
       optionsPipe.on('error', () => {})
       optionsPipe.end(options.map(option => `${option}\0`).join(''))
-      tree.init = await readInitPid(child, descriptor.info, this.#world)
-      if (this.#nextUid) this.#mapIdentity(tree.init, pipeOf(child, descriptor.userNamespace), this.#nextUid())
-      await cgroup?.enter(tree.init)
+      const init = await readInitPid(child, descriptor.info, this.#world)
+      tree.began(init)
+      if (this.#nextUid) this.#mapIdentity(init, pipeOf(child, descriptor.userNamespace), this.#nextUid())
+      await cgroup?.enter(init)
+      tree.checkOuter()
       pipeOf(child, descriptor.gate)
         .on('error', () => {})
         .end('go\n')
       return tree
     } catch (cause) {
       tree.kill()
-      const said = await lastWords(child)
+      const said = await lastWords(child, this.#world)
       await tree.gone
       throw new ConductorError(
         'sandbox_start_failed',

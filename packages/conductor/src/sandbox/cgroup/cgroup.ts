@@ -75,6 +75,11 @@ export class Cgroup {
     else this.#write('freezer', 'freezer.state', 'THAWED')
   }
 
+  /** Whether others go first: it then runs where nobody else wants to, and stops for whoever wakes up (`SCHED_IDLE`, Linux 5.15). */
+  yieldCpu(yields: boolean): void {
+    this.#write('cpu', 'cpu.idle', yields ? 1 : 0)
+  }
+
   /** Memory the group is charged for, without files in cache that it does not use at present. Null where it is not counted. */
   memoryBytes(): number | null {
     const folder = this.#folders.get('memory')

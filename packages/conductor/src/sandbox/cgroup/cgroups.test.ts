@@ -70,6 +70,10 @@ describe('control groups', () => {
       '7',
       '150000 100000',
     ])
+    group.yieldCpu(true)
+    assert.equal(read('cpu.idle'), '1')
+    group.yieldCpu(false)
+    assert.equal(read('cpu.idle'), '0')
     assert.equal(group.entrances.length, 1)
     assert.equal(group.limitReached(), false)
     writeFileSync(join(root, `${ownerName}-sbx_1`, 'memory.events'), 'low 0\noom 1\noom_kill 1\n')

@@ -191,11 +191,11 @@ export class GvisorDriver implements SandboxDriver {
       const options = outerOptions(outside.places, outside.program, platform)
       this.#feed(child, descriptor.options, options.map(option => `${option}\0`).join(''))
       this.#feed(child, descriptor.config, JSON.stringify(ociConfig(spec, egress !== null, cgroup !== null)))
-      tree.init = await readInitPid(child, descriptor.info, this.#world)
+      tree.began(await readInitPid(child, descriptor.info, this.#world))
       return tree
     } catch (cause) {
       tree.kill()
-      const said = await lastWords(child)
+      const said = await lastWords(child, this.#world)
       await tree.gone
       throw new ConductorError('sandbox_start_failed', `gvisor: ${said || (cause as Error).message}`, { sandbox: spec.id }, cause)
     }

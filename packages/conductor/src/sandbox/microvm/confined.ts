@@ -83,7 +83,7 @@ export class ConfinedQemu {
 
   async #enter(child: ChildProcess, { uid, kvm }: Confinement, world: World): Promise<void> {
     const pid = await readInitPid(child, descriptor.info, world)
-    this.#tree.init = pid
+    this.#tree.began(pid)
     if (uid === null) return
     const group = kvm ? kvmGroup() : null
     writeFileSync(`/proc/${pid}/uid_map`, `0 0 1\n${insideUid} ${uid} 1\n`)
