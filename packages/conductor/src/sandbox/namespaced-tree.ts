@@ -84,6 +84,7 @@ export class NamespacedTree implements ProcessTree {
     // The first process of the namespace goes first: bubblewrap then reports when the kernel has ended all of it.
     if (this.#init && signalTo(this.#init, 'SIGKILL')) this.#world.after(killedMsMax, () => this.#killOuter())
     else this.#killOuter()
+    this.#cgroup?.yieldCpu(false)
     // Only now: with version 1 the signal waits in what is frozen, and nothing of it runs in between.
     this.#cgroup?.thaw()
   }

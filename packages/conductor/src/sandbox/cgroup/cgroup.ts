@@ -75,9 +75,14 @@ export class Cgroup {
     else this.#write('freezer', 'freezer.state', 'THAWED')
   }
 
-  /** Whether others go first: it then runs where nobody else wants to, and stops for whoever wakes up (`SCHED_IDLE`, Linux 5.15). */
+  /**
+   * Whether others go first: it then has a tenth of the weight of whoever else wants the CPU, and gives it up sooner when they wake. Not
+   * none (`cpu.idle`): where others use every core it would neither come up nor be able to die.
+   */
   yieldCpu(yields: boolean): void {
-    this.#write('cpu', 'cpu.idle', yields ? 1 : 0)
+    const share = yields ? 0.1 : 1
+    if (this.#version === 2) this.#write('cpu', 'cpu.weight', 100 * share)
+    else this.#write('cpu', 'cpu.shares', Math.round(1024 * share))
   }
 
   /** Memory the group is charged for, without files in cache that it does not use at present. Null where it is not counted. */

@@ -71,9 +71,9 @@ describe('control groups', () => {
       '150000 100000',
     ])
     group.yieldCpu(true)
-    assert.equal(read('cpu.idle'), '1')
+    assert.equal(read('cpu.weight'), '10')
     group.yieldCpu(false)
-    assert.equal(read('cpu.idle'), '0')
+    assert.equal(read('cpu.weight'), '100')
     assert.equal(group.entrances.length, 1)
     assert.equal(group.limitReached(), false)
     writeFileSync(join(root, `${ownerName}-sbx_1`, 'memory.events'), 'low 0\noom 1\noom_kill 1\n')
