@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { buildImage, checkDrivers, readConfig, realWorld } from '@maestro/conductor'
+import { buildImage, checkDrivers, driverOf, readConfig, realWorld } from '@maestro/conductor'
 import { progress } from './progress.ts'
 
 export interface UsableDrivers {
@@ -13,17 +13,17 @@ export interface UsableDrivers {
 /** Guest images stay from one run to the next: they are named by what they are made of. */
 const cache = fileURLToPath(new URL('../../node_modules/.cache/maestro-microvm', import.meta.url))
 const needImage = ['microvm', 'firecracker']
-const quickOnes = ['bubblewrap', 'process']
 const silent = { info() {}, warn() {}, error() {}, with: () => silent }
 
 /**
- * The drivers that say they run here, or those of them that were asked for. A quick look takes only those whose sandboxes start in well
- * under a second. A guest image is built where one is wanted and missing.
+ * The drivers that say they run here, or those of them that were asked for. A quick look takes the one that is used where nothing else is
+ * said. A guest image is built where one is wanted and missing.
  */
 export async function usableDrivers(quick: boolean, wanted: readonly string[]): Promise<UsableDrivers> {
   const world = realWorld(silent)
   const place = { ...readConfig(), data: cache }
-  const isWanted = (name: string) => (wanted.length > 0 ? wanted.includes(name) : !quick || quickOnes.includes(name))
+  const isWanted = (name: string) =>
+    wanted.length > 0 ? wanted.includes(name) : !quick || name === driverOf('auto', process.platform)
   if (needImage.some(isWanted)) {
     await buildImage({ data: cache, path: process.env['PATH'] ?? '' }, world, progress).catch(cause => progress(String(cause)))
   }
