@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import type { Duplex, Readable, Writable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
+import { ConductorError, type SandboxId } from '@maestro/contract'
 import type { World } from '../world.ts'
 import type { Cgroup } from './cgroup/cgroup.ts'
 import type { EgressProxy } from './egress/egress-proxy.ts'
@@ -74,6 +75,14 @@ export class NamespacedTree implements ProcessTree {
     throw new Error('it was ended while it started')
   }
 
+  /** Ends all of it and throws `sandbox_start_failed`, with what it had to say where it said something. */
+  async failStart(driver: string, sandbox: SandboxId, cause: unknown): Promise<never> {
+    this.kill()
+    const said = await this.#lastWords()
+    await this.gone
+    throw new ConductorError('sandbox_start_failed', `${driver}: ${said || (cause as Error).message}`, { sandbox }, cause)
+  }
+
   interrupt(): void {
     if (this.#over) return
     for (const pid of this.#init ? childrenOf(this.#init) : []) signalTo(pid, 'SIGTERM')
@@ -108,6 +117,19 @@ export class NamespacedTree implements ProcessTree {
     return this.#cgroup?.memoryBytes() ?? (this.#init ? this.#news.weigh([this.#init, ...descendantsOf(this.#init)]) : null)
   }
 
+  /** At most 4 KiB. */
+  async #lastWords(): Promise<string> {
+    let text = ''
+    const cancel = this.#world.after(killedMsMax, () => this.stderr.destroy())
+    try {
+      for await (const chunk of this.stderr) text += (chunk as Buffer).toString('utf8')
+    } catch {
+      // What was said before the stream broke is all there is.
+    }
+    cancel()
+    return text.slice(-4096).trim()
+  }
+
   #killOuter(): void {
     if (!this.#over && this.#child.pid) signalTo(-this.#child.pid, 'SIGKILL')
   }
@@ -131,6 +153,13 @@ export class NamespacedTree implements ProcessTree {
 /** One of the pipes beyond the standard three, which the types of Node do not count so far. */
 export const pipeOf = (child: ChildProcess, number: number): Duplex => (child.stdio as readonly unknown[])[number] as Duplex
 
+/** Writes all that a pipe is to carry. Whoever does not read it to the end has ended, which is noticed elsewhere. */
+export function feed(child: ChildProcess, number: number, text: string): void {
+  pipeOf(child, number)
+    .on('error', () => {})
+    .end(text)
+}
+
 /** The pid of the first process inside, from the JSON that bubblewrap writes to `descriptor` once the namespaces exist. */
 export function readInitPid(child: ChildProcess, descriptor: number, world: World): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -153,17 +182,4 @@ export function readInitPid(child: ChildProcess, descriptor: number, world: Worl
     })
     stream.on('end', () => fail(new Error('ended before the namespaces existed')))
   })
-}
-
-/** What a program that did not start had to say, at most 4 KiB. */
-export async function lastWords(child: ChildProcess, world: World): Promise<string> {
-  let text = ''
-  const cancel = world.after(killedMsMax, () => child.stderr!.destroy())
-  try {
-    for await (const chunk of child.stderr!) text += (chunk as Buffer).toString('utf8')
-  } catch {
-    // What was said before the stream broke is all there is.
-  }
-  cancel()
-  return text.slice(-4096).trim()
 }

@@ -13,11 +13,10 @@ import { BubblewrapDriver } from './bubblewrap/bubblewrap.ts'
 import { GvisorDriver } from './gvisor/gvisor.ts'
 import { MicrovmDriver } from './microvm/microvm.ts'
 import type { SandboxDriver } from './sandbox.ts'
+import { guestPlace } from './testing/guest-place.ts'
 import { quietWorld, startSpecimen } from './testing/specimen.ts'
 
-/** Images and snapshots stay from one run to the next: they are named by what they are made of. */
-const data = fileURLToPath(new URL('../../../../node_modules/.cache/maestro-microvm', import.meta.url))
-const microvm = () => new MicrovmDriver(quietWorld(), { data, path: process.env['PATH'] ?? '' })
+const microvm = () => new MicrovmDriver(quietWorld(), guestPlace)
 const drivers: [name: string, make: () => SandboxDriver & { prepare?(): Promise<void> }, isGuest: boolean][] = [
   ['bubblewrap', () => new BubblewrapDriver(quietWorld()), false],
   ['gVisor', () => new GvisorDriver(quietWorld()), false],

@@ -38,7 +38,7 @@ export interface SandboxSpec {
   /** Whether the HTTP exchanges of its connections go on the tape. */
   egressRecord?: boolean
   limits: SandboxLimits
-  /** Nobody waits for it: until `Upstream.hurry` it gets CPU that nobody else wants, where the driver can tell the system so. */
+  /** Nobody waits for it: until `Upstream.hurry` others go first on the CPU, where the driver can tell the system so. */
   unhurried?: boolean
 }
 

@@ -1,14 +1,15 @@
 import { join } from 'node:path'
-import { ConductorError } from '@maestro/contract'
+import { ConductorError, type SandboxId } from '@maestro/contract'
 import type { World } from '../world.ts'
 import type { Cgroup } from './cgroup/cgroup.ts'
+import { type CgroupBase, makeCgroup } from './cgroup/cgroups.ts'
 import { type EgressProxy, openEgressProxy } from './egress/egress-proxy.ts'
 import type { EgressRules } from './egress/egress-rules.ts'
 import type { Inventory } from './inventory.ts'
-import type { Sandbox, SandboxDriver, SandboxSpec } from './sandbox.ts'
+import type { Sandbox, SandboxDriver, SandboxLimits, SandboxSpec } from './sandbox.ts'
 import { type ProcessTree, StdioUpstream } from './stdio-upstream.ts'
 
-/** What a driver has for all of its sandboxes. */
+/** What a driver has, and how it starts this one. */
 export interface StartParts {
   driver: SandboxDriver['name']
   world: World
@@ -18,7 +19,9 @@ export interface StartParts {
   inventory: Inventory
   running: Set<Sandbox>
   /** Null where nothing is bounded by a group. */
-  makeCgroup(spec: SandboxSpec): Cgroup | null
+  cgroups: CgroupBase | null
+  /** Of this sandbox, what the driver itself takes included. */
+  groupLimits: SandboxLimits
   /** Starts the processes. `spec` has in its environment what leads programs to the proxy. From then on the tree holds both others. */
   spawn(spec: SandboxSpec, cgroup: Cgroup | null, egress: EgressProxy | null): Promise<ProcessTree>
 }
@@ -30,7 +33,7 @@ export async function startSandbox(parts: StartParts, spec: SandboxSpec): Promis
   let cgroup: Cgroup | null = null
   let egress: EgressProxy | null = null
   try {
-    cgroup = parts.makeCgroup(spec)
+    cgroup = makeGroup(parts, spec.id)
     if (spec.unhurried) cgroup?.yieldCpu(true)
     let report: StdioUpstream['report'] = () => {}
     if (spec.egress.length > 0) {
@@ -60,5 +63,13 @@ export async function startSandbox(parts: StartParts, spec: SandboxSpec): Promis
     inventory.remove(spec.id)
     if (cause instanceof ConductorError) throw cause
     throw new ConductorError('sandbox_start_failed', `sandbox ${spec.id} did not start`, { sandbox: spec.id }, cause)
+  }
+}
+
+function makeGroup({ cgroups, groupLimits }: StartParts, sandbox: SandboxId): Cgroup | null {
+  try {
+    return cgroups && makeCgroup(cgroups, sandbox, groupLimits)
+  } catch (cause) {
+    throw new ConductorError('sandbox_start_failed', `the control group of ${sandbox} could not be made`, { sandbox }, cause)
   }
 }

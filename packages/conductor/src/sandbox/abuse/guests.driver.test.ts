@@ -19,7 +19,7 @@ import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { relayConnectionsMax } from '../guest/messages.ts'
 import { MicrovmDriver } from '../microvm/microvm.ts'
-import { findTestPlace } from '../microvm/testing/place.ts'
+import { guestPlace, tryGuestDriver } from '../testing/guest-place.ts'
 import { quietWorld, type Specimen, startSpecimen } from '../testing/specimen.ts'
 import { pathOf, python, runInside } from './cell.ts'
 import { runProgramOutside } from './outside.ts'
@@ -40,7 +40,7 @@ const ofTheGuest =
   /image /modules /inside /proc/1/root/init /proc/1/cwd/init /proc/1/environ /proc/1/mem /sys/class/virtio-ports`.split(/\s+/)
 const refused = /^(EPERM|EACCES|ENOENT|ENOTDIR|EROFS|ENXIO|ENODEV)$/
 
-const { place, usable, detail } = await findTestPlace()
+const { usable, detail } = await tryGuestDriver(new MicrovmDriver(quietWorld(), guestPlace))
 
 describe('microVM: attacks in a guest', { skip: !usable && detail, timeout: 300_000 }, () => {
   // Files of one date, so that the disk and the copy of one run serve the next.
@@ -62,7 +62,7 @@ describe('microVM: attacks in a guest', { skip: !usable && detail, timeout: 300_
     }
     await new Promise<void>(done => web.listen(0, '127.0.0.1', done))
     port = (web.address() as AddressInfo).port
-    driver = new MicrovmDriver(quietWorld(), place, {
+    driver = new MicrovmDriver(quietWorld(), guestPlace, {
       egress: { allowPrivate: ['127.0.0.1'], resolve: async () => ['127.0.0.1'] },
     })
     neighbour = await start()

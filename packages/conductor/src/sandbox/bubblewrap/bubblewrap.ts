@@ -1,13 +1,12 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Duplex } from 'node:stream'
 import { promisify } from 'node:util'
 import { ConductorError, type Leaks } from '@maestro/contract'
 import type { Python } from '../../find-python.ts'
 import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
-import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
+import { type CgroupBase, findCgroups } from '../cgroup/cgroups.ts'
 import { preparedFolderOf } from '../command.ts'
 import { limitsWithBridge } from '../egress/bridged-command.ts'
 import type { EgressProxy } from '../egress/egress-proxy.ts'
@@ -17,10 +16,10 @@ import { writeEtc } from '../etc.ts'
 import { insideUid } from '../inside.ts'
 import { Inventory } from '../inventory.ts'
 import { removeLeftovers } from '../leftovers.ts'
-import { makeReadable } from '../make-readable.ts'
-import { lastWords, NamespacedTree, pipeOf, readInitPid } from '../namespaced-tree.ts'
+import { feed, NamespacedTree, readInitPid } from '../namespaced-tree.ts'
 import { makeRunFolder } from '../owner.ts'
-import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
+import { ReadableBundles } from '../readable-bundles.ts'
+import type { DriverCheck, Sandbox, SandboxDriver, SandboxLimits, SandboxSpec } from '../sandbox.ts'
 import { type ResourceLimits, shimmed } from '../shim.ts'
 import { startSandbox } from '../start-sandbox.ts'
 import type { ProcessTree } from '../stdio-upstream.ts'
@@ -65,7 +64,7 @@ export class BubblewrapDriver implements SandboxDriver {
   readonly #masks: readonly string[]
   readonly #nextUid: (() => number) | null
   readonly #running = new Set<Sandbox>()
-  readonly #readable = new Map<string, Promise<void>>()
+  readonly #readable = new ReadableBundles()
   readonly #filters = new Map<boolean, string>()
   readonly #inventory: Inventory
 
@@ -118,7 +117,7 @@ export class BubblewrapDriver implements SandboxDriver {
   async start(asked: SandboxSpec): Promise<Sandbox> {
     const spec = await withPython(asked, this.#python)
     const filter = this.#filterFile(spec.egress.length > 0)
-    if (this.#nextUid !== null) await this.#ensureReadable(spec)
+    if (this.#nextUid !== null) await this.#readable.ensure(spec)
     return startSandbox(
       {
         driver: this.name,
@@ -127,7 +126,8 @@ export class BubblewrapDriver implements SandboxDriver {
         egress: this.#egress,
         inventory: this.#inventory,
         running: this.#running,
-        makeCgroup: bounded => this.#makeCgroup(bounded),
+        cgroups: this.#cgroups,
+        groupLimits: this.#groupLimits(spec),
         spawn: (enriched, cgroup, egress) => {
           const asRoot = this.#nextUid !== null
           const places = {
@@ -232,38 +232,25 @@ export class BubblewrapDriver implements SandboxDriver {
     }
     const tree = new NamespacedTree(child, cgroup, egress, this.#world, this.#inventory)
     try {
-      const optionsPipe = pipeOf(child, descriptor.options)
-      optionsPipe.on('error', () => {})
-      optionsPipe.end(options.map(option => `${option}\0`).join(''))
+      feed(child, descriptor.options, options.map(option => `${option}\0`).join(''))
       const init = await readInitPid(child, descriptor.info, this.#world)
       tree.began(init)
-      if (this.#nextUid) this.#mapIdentity(init, pipeOf(child, descriptor.userNamespace), this.#nextUid())
+      if (this.#nextUid) this.#mapIdentity(init, child, this.#nextUid())
       await cgroup?.enter(init)
       tree.checkOuter()
-      pipeOf(child, descriptor.gate)
-        .on('error', () => {})
-        .end('go\n')
+      feed(child, descriptor.gate, 'go\n')
       return tree
     } catch (cause) {
-      tree.kill()
-      const said = await lastWords(child, this.#world)
-      await tree.gone
-      throw new ConductorError(
-        'sandbox_start_failed',
-        `bubblewrap: ${said || (cause as Error).message}`,
-        { sandbox: spec.id },
-        cause,
-      )
+      return await tree.failStart('bubblewrap', spec.id, cause)
     }
   }
 
   /** Root inside stays root outside until the server's identity is taken: nobody inside, a uid of its own outside. */
-  #mapIdentity(pid: number, waiting: Duplex, uid: number): void {
+  #mapIdentity(pid: number, child: ChildProcess, uid: number): void {
     const map = `0 0 1\n${insideUid} ${uid} 1\n`
     writeFileSync(`/proc/${pid}/uid_map`, map)
     writeFileSync(`/proc/${pid}/gid_map`, map)
-    waiting.on('error', () => {})
-    waiting.end('1')
+    feed(child, descriptor.userNamespace, '1')
   }
 
   #insideLimits(spec: SandboxSpec): ResourceLimits {
@@ -271,19 +258,9 @@ export class BubblewrapDriver implements SandboxDriver {
     return { openFilesMax, memoryBytesMax, processesMax: pidsMax + ownProcesses }
   }
 
-  #makeCgroup(spec: SandboxSpec): Cgroup | null {
-    if (!this.#cgroups) return null
+  #groupLimits(spec: SandboxSpec): SandboxLimits {
     const limits = limitsWithBridge(spec)
-    try {
-      return makeCgroup(this.#cgroups, spec.id, { ...limits, pidsMax: limits.pidsMax + ownProcesses })
-    } catch (cause) {
-      throw new ConductorError(
-        'sandbox_start_failed',
-        `the control group of ${spec.id} could not be made`,
-        { sandbox: spec.id },
-        cause,
-      )
-    }
+    return { ...limits, pidsMax: limits.pidsMax + ownProcesses }
   }
 
   #filterFile(inet: boolean): string {
@@ -296,19 +273,6 @@ export class BubblewrapDriver implements SandboxDriver {
       this.#filters.set(inet, path)
     }
     return path
-  }
-
-  #ensureReadable(spec: SandboxSpec): Promise<void> {
-    const key = join(spec.bundle, spec.program.entry)
-    let done = this.#readable.get(key)
-    if (!done) {
-      done = makeReadable(spec.bundle, spec.program.entry).catch(cause => {
-        this.#readable.delete(key)
-        throw new ConductorError('sandbox_start_failed', `the bundle of ${spec.id} cannot be read`, { sandbox: spec.id }, cause)
-      })
-      this.#readable.set(key, done)
-    }
-    return done
   }
 }
 

@@ -16,20 +16,18 @@ import { makeExt4 } from '../guest/image/ext4.ts'
 import { findImage } from '../guest/image/guest-image.ts'
 import { kernelArguments } from '../microvm/machine.ts'
 import { MicrovmDriver } from '../microvm/microvm.ts'
+import { guestPlace } from '../testing/guest-place.ts'
 import { quietWorld } from '../testing/specimen.ts'
 
-/** Images stay from one run to the next: they are named by what they are made of. */
-const data = fileURLToPath(new URL('../../../../../node_modules/.cache/maestro-microvm', import.meta.url))
-const path = process.env['PATH'] ?? ''
 const guestMsMax = 300_000
 
-const driver = new MicrovmDriver(quietWorld(), { data, path })
+const driver = new MicrovmDriver(quietWorld(), guestPlace)
 const built = await driver.prepare().then(
   () => '',
   cause => String(cause),
 )
 await driver.close()
-const image = findImage(data)
+const image = findImage(guestPlace.data)
 
 interface Answers {
   version: number
@@ -71,7 +69,7 @@ async function askGuest(): Promise<Answers> {
     platform: 'node',
     format: 'esm',
   })
-  await makeExt4(at('bundle'), at('bundle.ext4'), path)
+  await makeExt4(at('bundle'), at('bundle.ext4'), guestPlace.path)
   const init = makeCpio([{ path: 'init', kind: 'file', content: readFileSync(source('guest-init.pl')), executable: true }])
   // Of two archives in a row the kernel unpacks both, the later over the earlier.
   writeFileSync(at('initramfs'), Buffer.concat([readFileSync(image!.initramfs), init]))

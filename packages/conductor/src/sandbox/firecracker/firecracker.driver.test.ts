@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import { makeId } from '@maestro/contract'
 import { findCgroups } from '../cgroup/cgroups.ts'
 import { guestEgressContract } from '../guest/egress.contract.ts'
 import { sandboxContract } from '../sandbox.contract.ts'
+import { guestPlace, tryGuestDriver } from '../testing/guest-place.ts'
 import { makeProbeBundle, quietWorld, roomyLimits, Specimen, startSpecimen } from '../testing/specimen.ts'
 import { FirecrackerDriver } from './firecracker.ts'
 import { machineOf, processLimitsOf } from './limits.ts'
@@ -200,19 +200,11 @@ describe('the firecracker driver', { skip: needsRoot, timeout: 120_000 }, () => 
 const jailOf = async (specimen: Specimen): Promise<string> =>
   (await specimen.ask<string>('return process.env.HOME')).replace(/\/guest\/home$/, '')
 
-// The real one, where this machine has it. Its image stays from one run to the next.
-const data = fileURLToPath(new URL('../../../../../node_modules/.cache/maestro-microvm', import.meta.url))
-const place = { data, path: process.env['PATH'] ?? '' }
-const trial = new FirecrackerDriver(quietWorld(), place)
-const built = await trial.prepare().then(
-  () => '',
-  cause => String(cause),
-)
-const { usable, detail } = await trial.check()
-await trial.close()
+// The real one, where this machine has it.
+const { usable, detail } = await tryGuestDriver(new FirecrackerDriver(quietWorld(), guestPlace))
 
 if (usable) {
-  const make = () => new FirecrackerDriver(quietWorld(), place)
+  const make = () => new FirecrackerDriver(quietWorld(), guestPlace)
   sandboxContract({
     title: `firecracker (${detail})`,
     make,
@@ -221,20 +213,20 @@ if (usable) {
     ownKernel: true,
     processesSeen: 1,
     patienceMs: 20_000,
-    data,
+    data: guestPlace.data,
   })
   guestEgressContract({
     title: 'firecracker',
-    make: egress => new FirecrackerDriver(quietWorld(), place, { egress }),
+    make: egress => new FirecrackerDriver(quietWorld(), guestPlace, { egress }),
     isolates: true,
   })
 } else {
-  it('firecracker keeps the contract of a sandbox', { skip: `${built} ${detail}`.trim() }, () => {})
+  it('firecracker keeps the contract of a sandbox', { skip: detail }, () => {})
 }
 
 it('machines restored from one snapshot differ', { skip: usable ? false : detail }, async () => {
   const bundle = makeProbeBundle()
-  const driver = new FirecrackerDriver(quietWorld(), place)
+  const driver = new FirecrackerDriver(quietWorld(), guestPlace)
   try {
     const twins = await Promise.all([startSpecimen(driver, bundle.folder), startSpecimen(driver, bundle.folder)])
     const random = await Promise.all(twins.map(twin => twin.ask<string>('return require("node:crypto").randomUUID()')))

@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { ConductorError, type Leaks } from '@maestro/contract'
 import type { World } from '../../world.ts'
 import type { Cgroup } from '../cgroup/cgroup.ts'
-import { type CgroupBase, findCgroups, makeCgroup } from '../cgroup/cgroups.ts'
+import { type CgroupBase, findCgroups } from '../cgroup/cgroups.ts'
 import { preparedFolderOf } from '../command.ts'
 import { limitsWithBridge } from '../egress/bridged-command.ts'
 import type { EgressProxy } from '../egress/egress-proxy.ts'
@@ -14,10 +14,10 @@ import type { EgressRules } from '../egress/egress-rules.ts'
 import { writeEtc } from '../etc.ts'
 import { Inventory } from '../inventory.ts'
 import { removeLeftovers } from '../leftovers.ts'
-import { makeReadable } from '../make-readable.ts'
-import { lastWords, NamespacedTree, pipeOf, readInitPid } from '../namespaced-tree.ts'
+import { feed, NamespacedTree, readInitPid } from '../namespaced-tree.ts'
 import { makeRunFolder } from '../owner.ts'
-import type { DriverCheck, Sandbox, SandboxDriver, SandboxSpec } from '../sandbox.ts'
+import { ReadableBundles } from '../readable-bundles.ts'
+import type { DriverCheck, Sandbox, SandboxDriver, SandboxLimits, SandboxSpec } from '../sandbox.ts'
 import { shimmed } from '../shim.ts'
 import { startSandbox } from '../start-sandbox.ts'
 import { type HostPlaces, pythonPlaces } from '../system-tree.ts'
@@ -68,7 +68,7 @@ export class GvisorDriver implements SandboxDriver {
   readonly #stage: string | null
   readonly #nextUid: (() => number) | null
   readonly #running = new Set<Sandbox>()
-  readonly #readable = new Map<string, Promise<void>>()
+  readonly #readable = new ReadableBundles()
   readonly #inventory: Inventory
 
   constructor(world: World, options: GvisorOptions = {}) {
@@ -136,7 +136,7 @@ export class GvisorDriver implements SandboxDriver {
 
   async #start(spec: SandboxSpec, program: string, platform: Platform): Promise<Sandbox> {
     // The server is nobody to gVisor's kernel too, which looks at the modes of files itself.
-    await this.#ensureReadable(spec)
+    await this.#readable.ensure(spec)
     return startSandbox(
       {
         driver: this.name,
@@ -145,7 +145,8 @@ export class GvisorDriver implements SandboxDriver {
         egress: this.#egress,
         inventory: this.#inventory,
         running: this.#running,
-        makeCgroup: bounded => this.#makeCgroup(bounded),
+        cgroups: this.#cgroups,
+        groupLimits: this.#groupLimits(spec),
         spawn: (enriched, cgroup, egress) => this.#spawn(enriched, program, platform, cgroup, egress),
       },
       spec,
@@ -189,22 +190,13 @@ export class GvisorDriver implements SandboxDriver {
     const tree = new NamespacedTree(child, cgroup, egress, this.#world, this.#inventory)
     try {
       const options = outerOptions(outside.places, outside.program, platform)
-      this.#feed(child, descriptor.options, options.map(option => `${option}\0`).join(''))
-      this.#feed(child, descriptor.config, JSON.stringify(ociConfig(spec, egress !== null, cgroup !== null)))
+      feed(child, descriptor.options, options.map(option => `${option}\0`).join(''))
+      feed(child, descriptor.config, JSON.stringify(ociConfig(spec, egress !== null, cgroup !== null)))
       tree.began(await readInitPid(child, descriptor.info, this.#world))
       return tree
     } catch (cause) {
-      tree.kill()
-      const said = await lastWords(child, this.#world)
-      await tree.gone
-      throw new ConductorError('sandbox_start_failed', `gvisor: ${said || (cause as Error).message}`, { sandbox: spec.id }, cause)
+      return await tree.failStart('gvisor', spec.id, cause)
     }
-  }
-
-  #feed(child: ChildProcess, number: number, text: string): void {
-    const pipe = pipeOf(child, number)
-    pipe.on('error', () => {})
-    pipe.end(text)
   }
 
   #platform(program: string): Promise<Platform> {
@@ -254,22 +246,12 @@ export class GvisorDriver implements SandboxDriver {
     return weaknesses
   }
 
-  #makeCgroup(spec: SandboxSpec): Cgroup | null {
-    if (!this.#cgroups) return null
+  #groupLimits(spec: SandboxSpec): SandboxLimits {
     const limits = limitsWithBridge(spec)
-    try {
-      return makeCgroup(this.#cgroups, spec.id, {
-        ...limits,
-        memoryBytesMax: limits.memoryBytesMax + ownMemoryBytes,
-        pidsMax: limits.pidsMax * tasksPerTask + ownTasks,
-      })
-    } catch (cause) {
-      throw new ConductorError(
-        'sandbox_start_failed',
-        `the control group of ${spec.id} could not be made`,
-        { sandbox: spec.id },
-        cause,
-      )
+    return {
+      ...limits,
+      memoryBytesMax: limits.memoryBytesMax + ownMemoryBytes,
+      pidsMax: limits.pidsMax * tasksPerTask + ownTasks,
     }
   }
 
@@ -288,19 +270,6 @@ export class GvisorDriver implements SandboxDriver {
       }
     }
     return null
-  }
-
-  #ensureReadable(spec: SandboxSpec): Promise<void> {
-    const key = join(spec.bundle, spec.program.entry)
-    let done = this.#readable.get(key)
-    if (!done) {
-      done = makeReadable(spec.bundle, spec.program.entry).catch(cause => {
-        this.#readable.delete(key)
-        throw new ConductorError('sandbox_start_failed', `the bundle of ${spec.id} cannot be read`, { sandbox: spec.id }, cause)
-      })
-      this.#readable.set(key, done)
-    }
-    return done
   }
 }
 

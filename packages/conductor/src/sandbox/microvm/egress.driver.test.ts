@@ -1,11 +1,15 @@
 import { it } from 'node:test'
 import { guestEgressContract } from '../guest/egress.contract.ts'
+import { guestPlace, tryGuestDriver } from '../testing/guest-place.ts'
 import { quietWorld } from '../testing/specimen.ts'
 import { MicrovmDriver } from './microvm.ts'
-import { findTestPlace } from './testing/place.ts'
 
-const { place, usable, detail } = await findTestPlace()
+const { usable, detail } = await tryGuestDriver(new MicrovmDriver(quietWorld(), guestPlace))
 
 if (usable)
-  guestEgressContract({ title: 'microvm', make: egress => new MicrovmDriver(quietWorld(), place, { egress }), isolates: true })
+  guestEgressContract({
+    title: 'microvm',
+    make: egress => new MicrovmDriver(quietWorld(), guestPlace, { egress }),
+    isolates: true,
+  })
 else it('microvm: a guest that may reach some hosts', { skip: detail }, () => {})

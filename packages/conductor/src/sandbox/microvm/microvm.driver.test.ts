@@ -7,12 +7,12 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { findCgroups } from '../cgroup/cgroups.ts'
 import { sandboxContract } from '../sandbox.contract.ts'
+import { guestPlace, tryGuestDriver } from '../testing/guest-place.ts'
 import { makeProbeBundle, quietWorld, type Specimen, startSpecimen } from '../testing/specimen.ts'
 import { MicrovmDriver } from './microvm.ts'
-import { findTestPlace } from './testing/place.ts'
 
-const { place, usable, detail } = await findTestPlace()
-const make = () => new MicrovmDriver(quietWorld(), place)
+const { usable, detail } = await tryGuestDriver(new MicrovmDriver(quietWorld(), guestPlace))
+const make = () => new MicrovmDriver(quietWorld(), guestPlace)
 
 if (usable) {
   sandboxContract({
@@ -22,7 +22,7 @@ if (usable) {
     counts: findCgroups() !== null,
     marked: false,
     patienceMs: 60_000,
-    data: place.data,
+    data: guestPlace.data,
   })
 } else {
   it('microvm keeps the contract of a sandbox', { skip: detail }, () => {})
@@ -92,7 +92,7 @@ describe('machines made from one snapshot', { skip: !usable && detail, timeout: 
     await once(web, 'listening')
     const url = `http://web.test:${(web.address() as AddressInfo).port}/`
     const egress = { allowPrivate: ['127.0.0.1'], resolve: async () => ['127.0.0.1'] }
-    const other = new MicrovmDriver(quietWorld(), place, { egress })
+    const other = new MicrovmDriver(quietWorld(), guestPlace, { egress })
     try {
       const specimen = await startSpecimen(other, bundleOf(''), { egress: [new URL(url).host] }, false)
       const fetched = `return (await fetch("${url}")).text()`
@@ -128,7 +128,7 @@ describe('machines made from one snapshot', { skip: !usable && detail, timeout: 
     const web = createServer((_request, response) => response.end(`visitor ${++visitors}`)).listen(0, '127.0.0.1')
     await once(web, 'listening')
     const host = `web.test:${(web.address() as AddressInfo).port}`
-    const other = new MicrovmDriver(quietWorld(), place, {
+    const other = new MicrovmDriver(quietWorld(), guestPlace, {
       egress: { allowPrivate: ['127.0.0.1'], resolve: async () => ['127.0.0.1'] },
     })
     const request = JSON.stringify(`GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
