@@ -119,7 +119,7 @@ export const pooler: Benchmark = {
     }
     const raw = { machine, mix: mixShares, straight, drivers: measured, left: drivers.left }
     await writeResults(
-      { name: 'pooler', quick, folder: 'runtime', summary: 'pooler-baseline' },
+      { name: 'pooler', quick, drivers: wanted, folder: 'runtime', summary: 'pooler-baseline' },
       raw,
       summarize(measured, straight, drivers.left, machine),
     )

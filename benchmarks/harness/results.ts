@@ -8,6 +8,8 @@ const benchmarks = fileURLToPath(new URL('..', import.meta.url))
 export interface Run {
   name: string
   quick: boolean
+  /** The drivers it was run for, where some were asked for. */
+  drivers?: readonly string[]
   /** Folder of the results, where it is not called as the benchmark is. */
   folder?: string
   /** Name of the summary, without its ending. */
@@ -28,7 +30,8 @@ export async function writeResults(run: Run, raw: object, summary: string): Prom
     `${run.folder ? `${run.name}-` : ''}${run.quick ? 'quick' : at.slice(0, 19).replaceAll(':', '-')}.json`,
   )
   const summaryFile = join(folder, `${run.summary ?? 'summary'}${run.quick ? '.quick' : ''}.md`)
-  const command = `npm run bench ${run.name}${run.quick ? ' -- --quick' : ''}`
+  const options = [...(run.quick ? ['--quick'] : []), ...(run.drivers ?? []).map(driver => `--driver ${driver}`)]
+  const command = ['npm run bench', run.name, ...(options.length > 0 ? ['--', ...options] : [])].join(' ')
   await writeFile(rawFile, `${JSON.stringify({ benchmark: run.name, quick: run.quick, at, command, ...raw }, null, 1)}\n`)
   const foot = `Measured ${at.slice(0, 10)} by \`${command}\`; raw data: [${relative(folder, rawFile)}](${relative(folder, rawFile)}). This file is written by the harness.`
   await writeFile(summaryFile, `${summary}\n${foot}\n`)

@@ -65,13 +65,8 @@ export class NamespacedTree implements ProcessTree {
   /** Now known: the first process inside. Throws where bubblewrap has ended meanwhile; what is inside then goes too. */
   began(pid: number): void {
     this.#init = pid
-    this.checkOuter()
-  }
-
-  /** Throws where bubblewrap has ended: nobody is left who could see to what is inside. */
-  checkOuter(): void {
     if (!this.#outerGone) return
-    signalTo(this.#init, 'SIGKILL')
+    signalTo(pid, 'SIGKILL')
     throw new Error('it was ended while it started')
   }
 
@@ -138,7 +133,6 @@ export class NamespacedTree implements ProcessTree {
   async #awaitEmpty(cgroup: Cgroup | null): Promise<number> {
     const deadline = this.#world.monotonicMs() + killedMsMax
     for (;;) {
-      // The first process may not be in the group yet.
       const left = new Set(cgroup?.pids())
       if (this.#init && startTimeOf(this.#init) !== null) left.add(this.#init)
       if (left.size === 0 || this.#world.monotonicMs() > deadline) return left.size

@@ -16,11 +16,10 @@ export interface ResourceLimits {
  */
 const reservedByNodeBytes = 576 * 1024 * 1024
 
-const script = (limits: ResourceLimits, first: readonly string[]): string =>
+const script = (limits: ResourceLimits): string =>
   [
     'while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done',
     'shift',
-    ...first,
     'ulimit -c 0',
     // A lower hard limit of the machine stays: more than that nobody here may ask for.
     `ulimit -n ${limits.openFilesMax} 2>/dev/null`,
@@ -34,12 +33,7 @@ const script = (limits: ResourceLimits, first: readonly string[]): string =>
     'exec "$@"',
   ].join('\n')
 
-/** The command line: a shell that enters `entrances`, runs the lines of `first`, limits itself and turns into `command`. */
-export function shimmed(
-  entrances: readonly string[],
-  limits: ResourceLimits,
-  command: readonly string[],
-  first: readonly string[] = [],
-): string[] {
-  return ['/bin/sh', '-c', script(limits, first), 'maestro-sandbox', ...entrances, '--', ...command]
+/** The command line: a shell that enters `entrances`, limits itself and turns into `command`. */
+export function shimmed(entrances: readonly string[], limits: ResourceLimits, command: readonly string[]): string[] {
+  return ['/bin/sh', '-c', script(limits), 'maestro-sandbox', ...entrances, '--', ...command]
 }

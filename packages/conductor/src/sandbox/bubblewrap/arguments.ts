@@ -4,7 +4,7 @@ import { type HostPlaces, systemTree } from '../system-tree.ts'
 import { giveLeadingBack, withoutLeading } from './late-variables.ts'
 
 /** Numbers of the inherited descriptors, as the driver opens them. */
-export const descriptor = { seccomp: 3, info: 4, options: 5, gate: 6, userNamespace: 7 } as const
+export const descriptor = { seccomp: 3, info: 4, options: 5, userNamespace: 6 } as const
 
 /**
  * The options of bubblewrap for one sandbox. They go through a descriptor, never over a command line, because they hold the server's
@@ -49,19 +49,17 @@ export function commandAsNobody(spec: SandboxSpec, egress: boolean, asRoot: bool
 const environmentOf = (spec: SandboxSpec, asRoot: boolean): Record<string, string> =>
   asRoot ? withoutLeading(sandboxEnvironment(spec)) : sandboxEnvironment(spec)
 
-/** Waits until the sandbox is in its control group: bubblewrap puts it together meanwhile. Ends where nobody is left who could say so. */
-export const awaitGate = `read -r go <&${descriptor.gate} || exit 125; exec ${descriptor.gate}<&-; unset go`
-
 /**
  * Watchers for files are counted to whoever made the namespace, to root for all sandboxes and all of the machine together. Each gets a
  * few, so that one cannot take them all.
  */
-export const boundWatchers =
-  '{ echo 4 >/proc/sys/user/max_inotify_instances; echo 8192 >/proc/sys/user/max_inotify_watches; } 2>/dev/null'
+const boundWatchers =
+  '{ echo 4 >/proc/sys/user/max_inotify_instances; echo 8192 >/proc/sys/user/max_inotify_watches; } 2>/dev/null; exec "$@"'
 
 /** Root inside the namespace is only needed until the identity is changed; nothing of it can come back. */
 const becomeNobody = [
-  ...['/usr/bin/setpriv', '--reuid', String(insideUid), '--regid', String(insideUid), '--clear-groups'],
+  ...['/bin/sh', '-c', boundWatchers, 'maestro-nobody', '/usr/bin/setpriv'],
+  ...['--reuid', String(insideUid), '--regid', String(insideUid), '--clear-groups'],
   ...['--inh-caps=-all', '--bounding-set=-all', '--no-new-privs'],
 ]
 

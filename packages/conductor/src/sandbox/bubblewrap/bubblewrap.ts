@@ -26,7 +26,7 @@ import type { ProcessTree } from '../stdio-upstream.ts'
 import { pythonPlaces } from '../system-tree.ts'
 import { makeUidSource } from '../uids.ts'
 import { withPython } from '../with-python.ts'
-import { awaitGate, boundWatchers, bubblewrapOptions, commandAsNobody, descriptor } from './arguments.ts'
+import { bubblewrapOptions, commandAsNobody, descriptor } from './arguments.ts'
 import { type Emptiness, maskedProc } from './masked-proc.ts'
 import { assembleFilter, encodeFilter } from './seccomp/assemble.ts'
 import { sandboxPolicy } from './seccomp/policy.ts'
@@ -42,8 +42,8 @@ export interface BubblewrapOptions {
 }
 
 const openFilesMax = 4096
-/** bubblewrap's own process in the namespace counts against the limit too. */
-const ownProcesses = 1
+/** bubblewrap's own two processes count against the limit too. */
+const ownProcesses = 2
 const checkMsMax = 10_000
 
 const install = 'install bubblewrap (Debian and Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap)'
@@ -211,17 +211,24 @@ export class BubblewrapDriver implements SandboxDriver {
         sandbox: spec.id,
       })
     }
-    const asRoot = this.#nextUid !== null
-    const limits = cgroup ? { openFilesMax } : this.#insideLimits(spec)
-    const args = [
-      ...['--seccomp', `${descriptor.seccomp}`, '--info-fd', `${descriptor.info}`, '--args', `${descriptor.options}`, '--'],
-      ...shimmed([], limits, inside, [...(cgroup ? [awaitGate] : []), ...(asRoot ? [boundWatchers] : [])]),
-    ]
+    const [program, ...args] = shimmed(cgroup?.entrances ?? [], { openFilesMax }, [
+      ...[
+        'bwrap',
+        '--seccomp',
+        `${descriptor.seccomp}`,
+        '--info-fd',
+        `${descriptor.info}`,
+        '--args',
+        `${descriptor.options}`,
+        '--',
+      ],
+      ...(cgroup ? inside : shimmed([], this.#insideLimits(spec), inside)),
+    ])
     const filterDescriptor = openSync(filter, 'r')
     let child: ChildProcess
     try {
-      child = spawn('bwrap', args, {
-        stdio: ['pipe', 'pipe', 'pipe', filterDescriptor, 'pipe', 'pipe', 'pipe', ...(asRoot ? ['pipe' as const] : [])],
+      child = spawn(program!, args, {
+        stdio: ['pipe', 'pipe', 'pipe', filterDescriptor, 'pipe', 'pipe', ...(this.#nextUid !== null ? ['pipe' as const] : [])],
         // Nothing of ours: neither shell nor bubblewrap may be led by variables of a deployment, nor the server see any of Conductor's.
         env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
         cwd: '/',
@@ -236,9 +243,6 @@ export class BubblewrapDriver implements SandboxDriver {
       const init = await readInitPid(child, descriptor.info, this.#world)
       tree.began(init)
       if (this.#nextUid) this.#mapIdentity(init, child, this.#nextUid())
-      await cgroup?.enter(init)
-      tree.checkOuter()
-      feed(child, descriptor.gate, 'go\n')
       return tree
     } catch (cause) {
       return await tree.failStart('bubblewrap', spec.id, cause)

@@ -1,7 +1,6 @@
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { childrenOf, signalTo } from '../processes.ts'
+import { signalTo } from '../processes.ts'
 import type { SandboxLimits } from '../sandbox.ts'
 import type { Controller } from './cgroups.ts'
 
@@ -33,16 +32,6 @@ export class Cgroup {
   /** A process enters by writing its pid into each of these. */
   get entrances(): string[] {
     return this.#distinct().map(folder => join(folder, 'cgroup.procs'))
-  }
-
-  /**
-   * Takes in a running process and the children it has by now; theirs must not be there yet. The kernel makes whoever moves the first
-   * process after a pause wait until every core has passed by, some milliseconds.
-   */
-  async enter(pid: number): Promise<void> {
-    for (const file of this.entrances) await writeFile(file, String(pid))
-    // Whoever was born before their parent was in is not.
-    for (const child of childrenOf(pid)) for (const file of this.entrances) await writeFile(file, String(child))
   }
 
   pids(): number[] {
